@@ -1,0 +1,67 @@
+using Xinim.Ipc.Protocols;
+using Xinim.Ipc.Rings;
+
+namespace Xinim.Drivers.Network;
+
+/// <summary>
+/// A NIC driver: a table of handlers that the host library calls from one thread. It never sees a message, never allocates packet memory
+/// and never waits on the data path. The four verbs of the data path move buffers between the client's rings and the device:
+/// <c>Provide</c> takes buffers from a ring and hands them to the device, <c>Return</c> takes finished ones from the device to a ring.
+/// None of them reads a register, makes a system call or allocates; each rings the device at most once a call.
+/// </summary>
+/// <remarks>A device that breaks its manual is reported by <see cref="Vfio.DeviceFaultException"/>, which ends the process.</remarks>
+public interface INetworkDriver : IDisposable
+{
+    /// <summary>Resets the device and brings it up, interrupts off, receive and transmit on with empty rings.</summary>
+    NetworkDeviceInfo Start();
+
+    /// <summary>From now on buffers are looked up here. Called before the first buffer of a client, never while buffers are outstanding.</summary>
+    void Attach(BufferTable buffers);
+
+    /// <summary>
+    /// Stops the device's DMA and forgets every outstanding buffer, without returning it: when this returns, the device
+    /// touches no packet memory. The device is ready for <see cref="Attach"/>; filters and MAC stay.
+    /// </summary>
+    void Detach();
+
+    /// <summary>Gives frames to the device as long as there is room for whole ones. Wrong requests are not given; they come back from <see cref="TxReturn"/> with <see cref="NetFlags.Rejected"/>.</summary>
+    /// <returns>Buffers taken from the ring.</returns>
+    uint TxProvide(RingConsumer<NetBuffer> submitted);
+
+    /// <summary>Gives sent buffers back, as many as the ring has room for.</summary>
+    /// <returns>Buffers put into the ring.</returns>
+    uint TxReturn(RingProducer<NetBuffer> completed);
+
+    /// <summary>Gives empty buffers to the device.</summary>
+    /// <returns>Buffers taken from the ring.</returns>
+    uint RxProvide(RingConsumer<NetBuffer> free);
+
+    /// <summary>Gives received frames back, whole ones, as many as the ring has room for; rejected buffers too.</summary>
+    /// <returns>Buffers put into the ring.</returns>
+    uint RxReturn(RingProducer<NetBuffer> received);
+
+    /// <summary>True while buffers are with the device for transmit: the loop then arms for their completion too.</summary>
+    bool TxBusy { get; }
+
+    /// <summary>Lets the device interrupt for receive, transmit completions and link changes. Idempotent; the loop polls once more after it, before it sleeps.</summary>
+    void ArmInterrupts();
+
+    /// <summary>A vector fired: reads and clears the cause, masks the device's interrupts until <see cref="ArmInterrupts"/>, notes link changes.</summary>
+    void OnInterrupt(int vector);
+
+    /// <summary>Called about once a second: statistics before they wrap, link state of devices without an interrupt for it, adaptive moderation.</summary>
+    void OnTimer();
+
+    /// <summary>As last seen; the loop reports a change to the supervisor.</summary>
+    LinkState Link { get; }
+
+    /// <summary>Sets all filters at once. Buffers may be outstanding.</summary>
+    /// <exception cref="ArgumentException">The device cannot do it; the message says what and which values it can.</exception>
+    void SetFilters(in NetworkFilters filters);
+
+    /// <summary>Counters since <see cref="Start"/>.</summary>
+    NetworkStatistics Statistics { get; }
+
+    /// <summary>Makes the device quiet: no DMA, no interrupts.</summary>
+    void Stop();
+}

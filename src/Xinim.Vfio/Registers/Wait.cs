@@ -1,0 +1,31 @@
+using System.Diagnostics;
+
+namespace Xinim.Vfio.Registers;
+
+/// <summary>Bounded waits for a device. Control path only: every wait has a limit and names what it waits for.</summary>
+public static class Wait
+{
+    /// <summary>Looks at a condition until it holds: at first without a pause, then every <paramref name="pause"/>.</summary>
+    /// <param name="condition">What the device is to do; each look is usually one register read.</param>
+    /// <param name="limit">After this, the device counts as broken.</param>
+    /// <param name="what">Register, bit and section, for the message.</param>
+    /// <param name="pause">Between looks; 50 µs where not given.</param>
+    /// <exception cref="DeviceFaultException">The limit passed.</exception>
+    public static void Until(Func<bool> condition, TimeSpan limit, string what, TimeSpan? pause = null)
+    {
+        long start = Stopwatch.GetTimestamp();
+        for (int looks = 0; !condition(); looks++)
+        {
+            if (Stopwatch.GetElapsedTime(start) > limit) throw new DeviceFaultException($"{what} did not happen within {limit.TotalMilliseconds:0.###} ms");
+            if (looks >= 10) Pause(pause ?? TimeSpan.FromMicroseconds(50));
+        }
+    }
+
+    /// <summary>Waits at least this long, as manuals ask after a reset.</summary>
+    public static void Pause(TimeSpan time)
+    {
+        long start = Stopwatch.GetTimestamp();
+        if (time >= TimeSpan.FromMilliseconds(2)) Thread.Sleep(time);
+        while (Stopwatch.GetElapsedTime(start) < time) Thread.SpinWait(20);
+    }
+}
