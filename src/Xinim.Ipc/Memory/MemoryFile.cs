@@ -41,7 +41,7 @@ internal static unsafe class MemoryFile
     public static byte* Map(SafeFileHandle handle, long size, RegionAccess access)
     {
         int protection = PROT_READ | ((access & RegionAccess.Write) != 0 ? PROT_WRITE : 0);
-        void* address = mmap(null, (Tmds.Linux.size_t)(ulong)size, protection, MAP_SHARED | MAP_POPULATE, NativeMethods.Number(handle), 0);
+        void* address = mmap(null, (Tmds.Linux.size_t)(ulong)size, protection, MAP_SHARED | MAP_POPULATE, Descriptor.Number(handle), 0);
         return address == MAP_FAILED
             ? throw LinuxException.Last($"cannot map a region of {size} bytes for {access}")
             : (byte*)address;

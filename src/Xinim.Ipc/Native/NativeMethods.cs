@@ -29,12 +29,45 @@ internal static unsafe partial class NativeMethods
 
     public static int BlockSizeOf(SafeFileHandle file) => (int)(long)Stat(file).st_blksize;
 
-    /// <summary>The descriptor's number, for calls that take one; the handle must outlive the call.</summary>
-    public static int Number(SafeFileHandle file) => (int)file.DangerousGetHandle();
+    [LibraryImport(LibC, EntryPoint = "syscall", SetLastError = true)]
+    public static partial long Syscall(long number, long first = 0, long second = 0, long third = 0, long fourth = 0);
+
+    [LibraryImport(LibC, EntryPoint = "prctl", SetLastError = true)]
+    public static partial int Prctl(int option, ulong second = 0, ulong third = 0, ulong fourth = 0, ulong fifth = 0);
+
+    [LibraryImport(LibC, EntryPoint = "posix_spawn")]
+    public static partial int PosixSpawn(out int pid, byte* path, void* fileActions, void* attributes, byte** arguments, byte** environment);
+
+    [LibraryImport(LibC, EntryPoint = "posix_spawn_file_actions_init")]
+    public static partial int SpawnActionsInit(void* actions);
+
+    [LibraryImport(LibC, EntryPoint = "posix_spawn_file_actions_destroy")]
+    public static partial int SpawnActionsDestroy(void* actions);
+
+    [LibraryImport(LibC, EntryPoint = "posix_spawn_file_actions_adddup2")]
+    public static partial int SpawnActionsDuplicate(void* actions, int from, int to);
+
+    [LibraryImport(LibC, EntryPoint = "posix_spawnattr_init")]
+    public static partial int SpawnAttributesInit(void* attributes);
+
+    [LibraryImport(LibC, EntryPoint = "posix_spawnattr_destroy")]
+    public static partial int SpawnAttributesDestroy(void* attributes);
+
+    [LibraryImport(LibC, EntryPoint = "posix_spawnattr_setflags")]
+    public static partial int SpawnAttributesSetFlags(void* attributes, short flags);
+
+    [LibraryImport(LibC, EntryPoint = "posix_spawnattr_setsigmask")]
+    public static partial int SpawnAttributesSetMask(void* attributes, void* signals);
+
+    [LibraryImport(LibC, EntryPoint = "posix_spawnattr_setsigdefault")]
+    public static partial int SpawnAttributesSetDefault(void* attributes, void* signals);
+
+    [LibraryImport(LibC, EntryPoint = "waitid", SetLastError = true)]
+    public static partial int WaitId(int idType, int id, void* info, int options);
 
     private static Tmds.Linux.stat Stat(SafeFileHandle file)
     {
         Tmds.Linux.stat status;
-        return Tmds.Linux.LibC.fstat(Number(file), &status) == 0 ? status : throw LinuxException.Last("cannot stat a descriptor");
+        return Tmds.Linux.LibC.fstat(Descriptor.Number(file), &status) == 0 ? status : throw LinuxException.Last("cannot stat a descriptor");
     }
 }

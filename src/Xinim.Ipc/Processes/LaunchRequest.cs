@@ -1,0 +1,22 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace Xinim.Ipc.Processes;
+
+/// <summary>What a child process is to be.</summary>
+public sealed record LaunchRequest
+{
+    /// <summary>Absolute path; the child's user must be able to reach and execute it.</summary>
+    public required string Executable { get; init; }
+
+    /// <summary>Arguments after the program's name.</summary>
+    public IReadOnlyList<string> Arguments { get; init; } = [];
+
+    /// <summary>The whole environment, <c>NAME=VALUE</c>; nothing is inherited.</summary>
+    public IReadOnlyList<string> Environment { get; init; } = [];
+
+    /// <summary>Descriptors that the child has from number 3 on, in this order. 0 is /dev/null; 1 and 2 are the launcher's.</summary>
+    public IReadOnlyList<SafeFileHandle> Handles { get; init; } = [];
+
+    /// <summary>The user that the child runs as, with the group of the same number and no others; null for the launcher's own.</summary>
+    public uint? User { get; init; }
+}

@@ -1,0 +1,85 @@
+using System.Runtime.InteropServices;
+
+namespace Xinim.Ipc.Protocols;
+
+/// <summary>Messages between the daemon and a client, over the daemon's socket. One connection holds at most one device.</summary>
+public enum ClientMessage : uint
+{
+    /// <summary>→ daemon. Answer: Report with JSON.</summary>
+    GetStatus = 1,
+
+    /// <inheritdoc cref="GetStatus"/>
+    Report = 2,
+
+    /// <summary>→ daemon: <see cref="OpenNetworkMessage"/>. Answer: Opened or Refused.</summary>
+    OpenNetwork = 3,
+
+    /// <summary>
+    /// ← daemon: <see cref="OpenedNetworkMessage"/>; handles: transmit pool, receive pool, rings, the client's doorbell, the driver's doorbell.
+    /// </summary>
+    Opened = 4,
+
+    /// <summary>← daemon, unasked: the driver's next life is ready. Same payload; handle: the new rings. Everything outstanding is to be posted again.</summary>
+    Reopened = 5,
+
+    /// <summary>← daemon, unasked: <see cref="LinkState"/>.</summary>
+    LinkChanged = 6,
+
+    /// <summary>← daemon, unasked: the device is gone for good, with the reason.</summary>
+    Closed = 7,
+
+    /// <summary>→ daemon: <see cref="NetworkFilters"/>. Answer: Done or Refused.</summary>
+    SetFilters = 8,
+
+    /// <summary>→ daemon. Answer: Statistics with <see cref="NetworkStatistics"/>.</summary>
+    GetStatistics = 9,
+
+    /// <inheritdoc cref="GetStatistics"/>
+    Statistics = 10,
+
+    /// <summary>← daemon: as asked.</summary>
+    Done = 16,
+
+    /// <summary>← daemon: not done, with the reason as text.</summary>
+    Refused = 17,
+}
+
+/// <summary>What a client wants to hold.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct OpenNetworkMessage
+{
+    /// <summary>Bytes that one client may ask for in both pools together.</summary>
+    public const ulong MaxPoolBytes = 256 << 20;
+
+    /// <summary>Name, address or number of the device.</summary>
+    public FixedText Device;
+
+    /// <summary>Bytes of memory to send from.</summary>
+    public ulong TxPoolBytes;
+
+    /// <summary>Bytes of memory to receive into.</summary>
+    public ulong RxPoolBytes;
+
+    /// <summary>Buffers on the transmit rings, a power of two.</summary>
+    public uint TxCapacity;
+
+    /// <summary>Buffers on the receive rings, a power of two.</summary>
+    public uint RxCapacity;
+}
+
+/// <summary>What a client got.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct OpenedNetworkMessage
+{
+    public RingShape Rings;
+    public uint RingsBytes;
+    public ulong TxPoolBytes;
+    public ulong RxPoolBytes;
+
+    /// <summary>Grant handle of the transmit pool, for <see cref="NetBuffer.Grant"/>.</summary>
+    public uint TxGrant;
+
+    /// <summary>Grant handle of the receive pool.</summary>
+    public uint RxGrant;
+    public NetworkDeviceInfo Info;
+}

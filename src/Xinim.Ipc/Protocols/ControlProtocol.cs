@@ -1,0 +1,149 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
+using Xinim.Ipc.Memory;
+
+namespace Xinim.Ipc.Protocols;
+
+/// <summary>
+/// Messages between supervisor and driver. The supervisor asks, the driver answers with <see cref="Done"/> or <see cref="Refused"/> and the
+/// same request number, or with the answer named; what the driver sends unasked has request 0.
+/// </summary>
+public enum ControlMessage : uint
+{
+    /// <summary>→ driver: <see cref="StartMessage"/>; handles: work region, then the device's. Answer: Ready.</summary>
+    Start = 1,
+
+    /// <summary>← driver: <see cref="NetworkDeviceInfo"/>.</summary>
+    Ready = 2,
+
+    /// <summary>→ driver: <see cref="AttachMessage"/>; handles: rings, the driver's doorbell, the client's doorbell. Answer: Done.</summary>
+    Attach = 3,
+
+    /// <summary>→ driver: gives up the client's buffers; after Done the device touches them no more.</summary>
+    Detach = 4,
+
+    /// <summary>→ driver: <see cref="NetworkFilters"/>. Answer: Done or Refused.</summary>
+    SetFilters = 5,
+
+    /// <summary>→ driver. Answer: Statistics with <see cref="NetworkStatistics"/>.</summary>
+    GetStatistics = 6,
+
+    /// <inheritdoc cref="GetStatistics"/>
+    Statistics = 7,
+
+    /// <summary>→ driver: are you there? Answer: Done.</summary>
+    Ping = 8,
+
+    /// <summary>→ driver: make the device quiet and end. Answer: Done, then the end of the process.</summary>
+    Stop = 9,
+
+    /// <summary>← driver: as asked.</summary>
+    Done = 16,
+
+    /// <summary>← driver: not done, with the reason as text; nothing changed.</summary>
+    Refused = 17,
+
+    /// <summary>← driver, unasked: <see cref="LinkState"/>.</summary>
+    LinkChanged = 18,
+
+    /// <summary>← driver, unasked: one line for the log.</summary>
+    Log = 19,
+
+    /// <summary>← driver, unasked: why it is about to end.</summary>
+    Fault = 20,
+
+    /// <summary>← driver, unasked: the client broke the ring protocol, with the reason; its buffers were given up.</summary>
+    ClientFault = 21,
+}
+
+/// <summary>What a driver is started with.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct StartMessage
+{
+    /// <summary>Which bus implementation the device handles are for.</summary>
+    public uint Backend;
+
+    /// <summary>Device handles that follow the work region's.</summary>
+    public uint DeviceHandles;
+
+    /// <summary>The driver's own memory for descriptors.</summary>
+    public RegionMessage Work;
+
+    /// <summary>Busy-poll instead of sleeping.</summary>
+    public uint Poll;
+
+    public uint Reserved;
+
+    /// <summary>The device's name, for messages.</summary>
+    public FixedText Device;
+
+    /// <summary>Which driver of the executable.</summary>
+    public FixedText Driver;
+
+    /// <summary>Sizes of the BARs in bytes, 0 for none: a driver does not resize them.</summary>
+    public BarSizes Bars;
+
+    [InlineArray(6)]
+    public struct BarSizes
+    {
+        private ulong _first;
+    }
+}
+
+/// <summary>A region that is mapped for the device.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public record struct RegionMessage(uint Id, RegionAccess DeviceAccess, ulong Iova, ulong Size);
+
+/// <summary>A client's memory and rings.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct AttachMessage
+{
+    public const int MaxRegions = 4;
+
+    public RingShape Rings;
+
+    /// <summary>Bytes of the rings' region.</summary>
+    public uint RingsBytes;
+
+    /// <summary>Valid entries of <see cref="Regions"/> and of <see cref="Grants"/>.</summary>
+    public uint Count;
+    public RegionList Regions;
+    public GrantList Grants;
+
+    [InlineArray(MaxRegions)]
+    public struct RegionList
+    {
+        private RegionMessage _first;
+    }
+
+    [InlineArray(MaxRegions)]
+    public struct GrantList
+    {
+        private Grant _first;
+    }
+}
+
+/// <summary>A short text inside a struct: UTF-8, padded with zeros.</summary>
+[InlineArray(Bytes)]
+public struct FixedText
+{
+    public const int Bytes = 64;
+
+    private byte _first;
+
+    /// <exception cref="ArgumentException">Longer than 64 bytes.</exception>
+    public static FixedText From(string text)
+    {
+        FixedText fixedText = default;
+        if (!Encoding.UTF8.TryGetBytes(text, fixedText, out _)) throw new ArgumentException($"'{text}' has more than {Bytes} bytes", nameof(text));
+        return fixedText;
+    }
+
+    public override readonly string ToString()
+    {
+        ReadOnlySpan<byte> bytes = this;
+        int end = bytes.IndexOf((byte)0);
+        return Encoding.UTF8.GetString(end < 0 ? bytes : bytes[..end]);
+    }
+}
