@@ -48,6 +48,18 @@ public sealed unsafe class ChannelListener : IDisposable
         return new ChannelListener(handle, path);
     }
 
+    /// <summary>Lets a group connect to the socket at <paramref name="path"/>.</summary>
+    /// <exception cref="LinuxException">There is no such group, or this user may not give the socket to it.</exception>
+    public static void SetGroup(string path, string group)
+    {
+        uint id = NativeMethods.FindGroup(group) ?? throw new LinuxException($"there is no group '{group}'; make it with 'groupadd --system {group}'");
+        byte[] name = Encoding.UTF8.GetBytes(path + '\0');
+        fixed (byte* bytes = name)
+        {
+            if (chown(bytes, uint.MaxValue, id) != 0) throw LinuxException.Last($"cannot give {path} to group {group}");
+        }
+    }
+
     /// <summary>Connects to a daemon.</summary>
     /// <exception cref="LinuxException">Nobody listens there, or this user may not connect.</exception>
     public static Channel Connect(string path)

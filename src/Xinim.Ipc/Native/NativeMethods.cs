@@ -65,6 +65,17 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(LibC, EntryPoint = "waitid", SetLastError = true)]
     public static partial int WaitId(int idType, int id, void* info, int options);
 
+    [LibraryImport(LibC, EntryPoint = "getgrnam", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial byte* GetGroup(string name);
+
+    /// <summary>A group's number; null where there is none of that name. Not for several threads at a time (getgrnam(3)).</summary>
+    public static uint? FindGroup(string name)
+    {
+        // struct group {char *gr_name; char *gr_passwd; gid_t gr_gid; …} (grp.h).
+        byte* entry = GetGroup(name);
+        return entry == null ? null : *(uint*)(entry + (2 * sizeof(void*)));
+    }
+
     private static Tmds.Linux.stat Stat(SafeFileHandle file)
     {
         Tmds.Linux.stat status;

@@ -40,12 +40,11 @@ public sealed unsafe class Doorbell
         MemoryOrder.PublishBeforeWakeCheck();
     }
 
-    /// <summary>Sleeper: awake again, for whatever reason; ringers need not ring.</summary>
-    public void Awake()
-    {
-        Volatile.Write(ref *_wakeMe, 0);
-        Descriptor.Drain(Handle);
-    }
+    /// <summary>Sleeper: awake again, for whatever reason; ringers need not ring. One store.</summary>
+    public void Awake() => Volatile.Write(ref *_wakeMe, 0);
+
+    /// <summary>Sleeper: takes the signal of <see cref="Handle"/>, when it is readable.</summary>
+    public void TakeSignal() => Descriptor.Drain(Handle);
 
     /// <summary>Ringer: wakes the sleeper if it asked for it. Once a batch, after publishing.</summary>
     /// <returns>True where a system call was made.</returns>

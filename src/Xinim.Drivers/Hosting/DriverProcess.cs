@@ -1,0 +1,90 @@
+using Microsoft.Win32.SafeHandles;
+using Xinim.Drivers.Network;
+using Xinim.Ipc;
+using Xinim.Ipc.Channels;
+using Xinim.Ipc.Memory;
+using Xinim.Ipc.Protocols;
+using Xinim.Vfio;
+using Xinim.Vfio.Dma;
+
+namespace Xinim.Drivers.Hosting;
+
+/// <summary>
+/// The life of a driver process. Read this first: it is inherited one socket, receives over it what it may use, brings its device up, says
+/// Ready and runs its loop until it is told to stop, its supervisor is gone, or its device is broken. It repairs nothing: a fault is reported
+/// and ends the process, and the supervisor starts the next one.
+/// </summary>
+public static class DriverProcess
+{
+    /// <summary>The descriptor that a driver process is started with.</summary>
+    public const int ChannelDescriptor = 3;
+
+    private const int ExitStopped = 0;
+    private const int ExitUsage = 2;
+    private const int ExitFault = 3;
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(10);
+
+    /// <summary>Runs one driver. Call it from Main and return its result.</summary>
+    /// <param name="drivers">Drivers of this executable by the name that their manifests use.</param>
+    /// <returns>Exit status: 0 stopped as asked, 2 not started by a supervisor, 3 fault.</returns>
+    public static int Run(IReadOnlyDictionary<string, Func<DriverContext, INetworkDriver>> drivers)
+    {
+        using Channel channel = new(new SafeFileHandle(ChannelDescriptor, ownsHandle: true));
+        ChannelMessage start;
+        try
+        {
+            start = channel.Receive(StartLimit);
+        }
+        catch (ChannelException exception)
+        {
+            Console.Error.WriteLine($"xinim-driver is started by 'xinim daemon', which gives it a device: {exception.Message}");
+            return ExitUsage;
+        }
+
+        using (start) return RunDriver(channel, start, drivers);
+    }
+
+    private static int RunDriver(Channel channel, ChannelMessage start, IReadOnlyDictionary<string, Func<DriverContext, INetworkDriver>> drivers)
+    {
+        uint generation = start.Header.Generation;
+        try
+        {
+            StartMessage what = start.Get<StartMessage>();
+            if (!drivers.TryGetValue(what.Driver.ToString(), out Func<DriverContext, INetworkDriver>? make))
+                throw new LinuxException($"this executable has no driver '{what.Driver}'; it has {string.Join(", ", drivers.Keys)}");
+            using SharedRegion work = SharedRegion.Open(start.TakeHandle(0), checked((long)what.Work.Size), RegionAccess.ReadWrite);
+            using IPciDevice device = OpenDevice(start, what);
+            using IPciInterrupts interrupts = device.EnableInterrupts(device.Interrupts.Best(1), 1);
+            DmaRegion region = new(what.Work.Id, new Iova(what.Work.Iova), work.Size, what.Work.DeviceAccess, work);
+            using INetworkDriver driver = make(new DriverContext(device, interrupts, new DmaArena(region), line => Tell(channel, ControlMessage.Log, generation, line)));
+            using NetworkLoop loop = new(channel, generation, driver, interrupts, region, what.Poll != 0);
+            loop.Run(start.Header.Request);
+            return ExitStopped;
+        }
+        catch (Exception exception) when (exception is DeviceFaultException or LinuxException or ChannelException or ArgumentException or InvalidOperationException)
+        {
+            Tell(channel, ControlMessage.Fault, generation, exception.Message);
+            return ExitFault;
+        }
+    }
+
+    private static IPciDevice OpenDevice(ChannelMessage start, in StartMessage what)
+    {
+        SafeFileHandle[] handles = new SafeFileHandle[what.DeviceHandles];
+        for (int i = 0; i < handles.Length; i++) handles[i] = start.TakeHandle(i + 1);
+        return PciDeviceFactory.Open((BackendKind)what.Backend, what.Device.ToString(), handles, what.Bars);
+    }
+
+    private static void Tell(Channel channel, ControlMessage type, uint generation, string text)
+    {
+        try
+        {
+            channel.SendText(new MessageHeader((uint)type, generation, 0), text);
+        }
+        catch (ChannelException)
+        {
+            // The supervisor is gone; the loop will see that. There is nobody else to tell.
+            Console.Error.WriteLine(text);
+        }
+    }
+}

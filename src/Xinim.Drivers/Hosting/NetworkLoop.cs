@@ -1,0 +1,240 @@
+using Microsoft.Win32.SafeHandles;
+using Xinim.Drivers.Network;
+using Xinim.Ipc;
+using Xinim.Ipc.Channels;
+using Xinim.Ipc.Events;
+using Xinim.Ipc.Memory;
+using Xinim.Ipc.Protocols;
+using Xinim.Ipc.Rings;
+using Xinim.Vfio;
+using Xinim.Vfio.Dma;
+
+namespace Xinim.Drivers.Hosting;
+
+/// <summary>
+/// The main loop of a NIC driver process: polls while there is work, arms interrupts and sleeps when there is none. One thread does
+/// everything, so the driver needs no locks.
+/// </summary>
+internal sealed class NetworkLoop : IDisposable
+{
+    /// <summary>Empty polls before going to sleep: long enough to catch a peer that is about to answer, short beside a wake-up.</summary>
+    private const int IdlePolls = 32;
+
+    /// <summary>Busy polls between two looks at the control channel.</summary>
+    private const int PollsPerLook = 64;
+    private static readonly TimeSpan TimerPeriod = TimeSpan.FromSeconds(1);
+
+    private readonly Channel _channel;
+    private readonly uint _generation;
+    private readonly INetworkDriver _driver;
+    private readonly IPciInterrupts _interrupts;
+    private readonly DmaRegion _work;
+    private readonly bool _spin;
+    private readonly EventLoop _loop = new();
+    private Client? _client;
+    private LinkState _reportedLink;
+    private bool _armed;
+    private bool _armedForTx;
+    private bool _running = true;
+
+    public NetworkLoop(Channel channel, uint generation, INetworkDriver driver, IPciInterrupts interrupts, DmaRegion work, bool spin)
+    {
+        _channel = channel;
+        _generation = generation;
+        _driver = driver;
+        _interrupts = interrupts;
+        _work = work;
+        _spin = spin;
+    }
+
+    /// <summary>Brings the device up, says Ready and serves until Stop or until the supervisor is gone.</summary>
+    /// <param name="startRequest">The request that Ready answers.</param>
+    public void Run(uint startRequest)
+    {
+        NetworkDeviceInfo info = _driver.Start();
+        _reportedLink = info.Link;
+        _loop.Watch(_channel.Handle, OnMessages);
+        for (int vector = 0; vector < _interrupts.Count; vector++) WatchVector(vector);
+        _loop.Every(TimerPeriod, OnTimer);
+        _channel.Send(Header(ControlMessage.Ready, startRequest), info);
+        int idle = 0;
+        for (int polls = 0; _running; polls++)
+        {
+            if (Poll()) idle = 0;
+            else if (++idle > IdlePolls && !_spin) Sleep();
+            if (polls % PollsPerLook == 0) _loop.RunOnce(TimeSpan.Zero);
+        }
+
+        _driver.Stop();
+    }
+
+    public void Dispose()
+    {
+        _client?.Dispose();
+        _loop.Dispose();
+    }
+
+    /// <summary>The data path: one pass over all four rings.</summary>
+    /// <returns>True where anything moved.</returns>
+    private bool Poll()
+    {
+        if (_client is not { } client) return false;
+        try
+        {
+            NetworkRings.DriverEnd rings = client.Rings;
+            uint returned = _driver.RxReturn(rings.Received);
+            uint taken = _driver.RxProvide(rings.Free) + _driver.TxProvide(rings.Submit);
+            returned += _driver.TxReturn(rings.Completed);
+            if (returned != 0) rings.Client.Ring();
+            return (returned | taken) != 0;
+        }
+        catch (RingException exception)
+        {
+            DropClient();
+            _channel.SendText(Header(ControlMessage.ClientFault, 0), exception.Message);
+            return false;
+        }
+    }
+
+    private void Sleep()
+    {
+        _client?.Rings.Own.PrepareToSleep();
+        Arm();
+        // What came between the last poll and arming raised no wake-up: look once more.
+        if (!Poll()) _loop.RunOnce(Timeout.InfiniteTimeSpan);
+        _client?.Rings.Own.Awake();
+    }
+
+    private void Arm()
+    {
+        bool tx = _driver.TxBusy;
+        if (_armed && (_armedForTx || !tx)) return;
+        _driver.ArmInterrupts();
+        _armed = true;
+        _armedForTx = tx;
+    }
+
+    private void WatchVector(int vector) => _loop.Watch(_interrupts.EventOf(vector), () =>
+    {
+        _driver.OnInterrupt(vector);
+        _interrupts.Acknowledge(vector);
+        _armed = false;
+        ReportLink();
+    });
+
+    private void OnTimer()
+    {
+        _driver.OnTimer();
+        ReportLink();
+    }
+
+    private void ReportLink()
+    {
+        if (_driver.Link == _reportedLink) return;
+        _reportedLink = _driver.Link;
+        _channel.Send(Header(ControlMessage.LinkChanged, 0), _reportedLink);
+    }
+
+    private void OnMessages()
+    {
+        while (_running)
+        {
+            if (!_channel.TryReceive(out ChannelMessage? message))
+            {
+                // Without a supervisor nobody would make the device quiet later.
+                _running = false;
+                return;
+            }
+
+            if (message is null) return;
+            using (message) Answer(message);
+        }
+    }
+
+    private void Answer(ChannelMessage message)
+    {
+        uint request = message.Header.Request;
+        if (message.Header.Generation != _generation) return;
+        try
+        {
+            switch ((ControlMessage)message.Header.Type)
+            {
+                case ControlMessage.Attach: Attach(message); break;
+                case ControlMessage.Detach: DropClient(); break;
+                case ControlMessage.SetFilters: _driver.SetFilters(message.Get<NetworkFilters>()); break;
+                case ControlMessage.Ping: break;
+                case ControlMessage.Stop: _running = false; break;
+                case ControlMessage.GetStatistics:
+                    _driver.OnTimer();
+                    _channel.Send(Header(ControlMessage.Statistics, request), _driver.Statistics);
+                    return;
+                default: throw new ChannelException($"the supervisor sent message {message.Header.Type}, which is unknown here");
+            }
+
+            _channel.Send(Header(ControlMessage.Done, request));
+        }
+        catch (Exception exception) when (exception is ArgumentException or RingException or LinuxException)
+        {
+            _channel.SendText(Header(ControlMessage.Refused, request), exception.Message);
+        }
+    }
+
+    private void Attach(ChannelMessage message)
+    {
+        if (_client is not null) throw new ArgumentException("a client is attached already");
+        AttachMessage what = message.Get<AttachMessage>();
+        if (what.Count > AttachMessage.MaxRegions) throw new ArgumentException($"{what.Count} grants; {AttachMessage.MaxRegions} are allowed");
+        List<DmaRegion> regions = [];
+        List<Grant> grants = [];
+        for (int i = 0; i < what.Count; i++)
+        {
+            RegionMessage region = what.Regions[i];
+            regions.Add(new DmaRegion(region.Id, new Iova(region.Iova), checked((long)region.Size), region.DeviceAccess));
+            grants.Add(what.Grants[i]);
+        }
+
+        if (regions.Exists(region => region.Id == _work.Id)) throw new ArgumentException($"region {_work.Id} is the driver's own");
+        BufferTable buffers = new(grants, regions);
+        _client = new Client(message, what, _loop);
+        _driver.Attach(buffers);
+    }
+
+    private void DropClient()
+    {
+        if (_client is not { } client) return;
+        _client = null;
+        _driver.Detach();
+        _armed = false;
+        client.Dispose();
+    }
+
+    private MessageHeader Header(ControlMessage type, uint request) => new((uint)type, _generation, request);
+
+    /// <summary>What is held for an attached client.</summary>
+    private sealed class Client : IDisposable
+    {
+        private readonly SharedRegion _memory;
+        private readonly SafeFileHandle _own;
+        private readonly SafeFileHandle _peer;
+        private readonly IDisposable _watch;
+
+        public Client(ChannelMessage message, in AttachMessage what, EventLoop loop)
+        {
+            _memory = SharedRegion.Open(message.TakeHandle(0), what.RingsBytes, RegionAccess.ReadWrite);
+            _own = message.TakeHandle(1);
+            _peer = message.TakeHandle(2);
+            Rings = new NetworkRings.DriverEnd(_memory, what.Rings, _own, _peer);
+            _watch = loop.Watch(_own, Rings.Own.TakeSignal);
+        }
+
+        public NetworkRings.DriverEnd Rings { get; }
+
+        public void Dispose()
+        {
+            _watch.Dispose();
+            _own.Dispose();
+            _peer.Dispose();
+            _memory.Dispose();
+        }
+    }
+}

@@ -1,0 +1,149 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
+using Xinim.Ipc.Channels;
+using Xinim.Ipc.Events;
+using Xinim.Ipc.Protocols;
+using Xinim.Supervisor.Devices;
+
+namespace Xinim.Supervisor.Clients;
+
+/// <summary>
+/// One connected client. It is not trusted: whatever it sends is a known message of the right size or ends the connection, and the end of
+/// the connection, however it comes, gives back what it held.
+/// </summary>
+internal sealed class ClientSession : INetworkClient, IDisposable
+{
+    private readonly Channel _channel;
+    private readonly PeerCredentials _peer;
+    private readonly Supervisor _supervisor;
+    private readonly ILogger _log;
+    private readonly IDisposable _watch;
+    private ManagedDevice? _device;
+    private uint _openRequest;
+    private bool _closed;
+
+    public ClientSession(EventLoop loop, Supervisor supervisor, Channel channel, PeerCredentials peer, ILogger log)
+    {
+        _channel = channel;
+        _peer = peer;
+        _supervisor = supervisor;
+        _log = log;
+        _watch = loop.Watch(channel.Handle, OnMessages);
+    }
+
+    public string Description => $"process {_peer.Pid} of user {_peer.Uid}";
+
+    public int Pid => _peer.Pid;
+
+    void INetworkClient.OnAttached(in OpenedNetworkMessage message, ReadOnlySpan<SafeFileHandle> handles, bool first)
+    {
+        OpenedNetworkMessage copy = message;
+        ClientMessage type = first ? ClientMessage.Opened : ClientMessage.Reopened;
+        SafeFileHandle[] passed = handles.ToArray();
+        Guard(() => _channel.Send(new MessageHeader((uint)type, copy.Rings.Generation, first ? _openRequest : 0), copy, passed));
+    }
+
+    void INetworkClient.OnLinkChanged(LinkState link) => Guard(() => _channel.Send(new MessageHeader((uint)ClientMessage.LinkChanged, 0, 0), link));
+
+    void INetworkClient.OnClosed(string reason)
+    {
+        _device = null;
+        Guard(() => _channel.SendText(new MessageHeader((uint)ClientMessage.Closed, 0, 0), reason));
+    }
+
+    /// <summary>Ends the connection and gives back what the client held.</summary>
+    public void Dispose()
+    {
+        if (_closed) return;
+        _closed = true;
+        _watch.Dispose();
+        _device?.Client.Release(this);
+        _device = null;
+        _channel.Dispose();
+        _supervisor.Forget(this);
+    }
+
+    private void OnMessages()
+    {
+        Guard(() =>
+        {
+            while (!_closed)
+            {
+                if (!_channel.TryReceive(out ChannelMessage? message))
+                {
+                    Dispose();
+                    return;
+                }
+
+                if (message is null) return;
+                using (message) Dispatch(message);
+            }
+        });
+    }
+
+    private void Dispatch(ChannelMessage message)
+    {
+        uint request = message.Header.Request;
+        switch ((ClientMessage)message.Header.Type)
+        {
+            case ClientMessage.GetStatus:
+                _channel.SendText(new MessageHeader((uint)ClientMessage.Report, 0, request), _supervisor.Report().ToJson());
+                break;
+            case ClientMessage.OpenNetwork: Open(message.Get<OpenNetworkMessage>(), request); break;
+            case ClientMessage.SetFilters: SetFilters(message.Get<NetworkFilters>(), request); break;
+            case ClientMessage.GetStatistics: SendStatistics(request); break;
+            default: throw new ChannelException($"it sent message {message.Header.Type}, which no client sends");
+        }
+    }
+
+    private void Open(in OpenNetworkMessage wish, uint request)
+    {
+        string wanted = wish.Device.ToString();
+        string? problem = _device is not null ? $"this connection holds {_device.Name} already"
+            : _supervisor.Find(wanted) is not { } device ? $"there is no device '{wanted}'; the daemon has {_supervisor.DeviceNames}"
+            : TryOpen(device, wish, request);
+        if (problem is not null) Refuse(request, problem);
+    }
+
+    private string? TryOpen(ManagedDevice device, in OpenNetworkMessage wish, uint request)
+    {
+        _openRequest = request;
+        _device = device;
+        string? problem = device.Client.Open(this, wish);
+        if (problem is not null) _device = null;
+        return problem;
+    }
+
+    private void SetFilters(in NetworkFilters filters, uint request)
+    {
+        if (_device is null) Refuse(request, "open a device first");
+        else _device.Client.SetFilters(filters, reason =>
+        {
+            if (reason is not null) Refuse(request, reason);
+            else Guard(() => _channel.Send(new MessageHeader((uint)ClientMessage.Done, 0, request)));
+        });
+    }
+
+    private void SendStatistics(uint request)
+    {
+        if (_device is null) Refuse(request, "open a device first");
+        else _device.Client.Refresh(statistics => Guard(() => _channel.Send(new MessageHeader((uint)ClientMessage.Statistics, 0, request), statistics)));
+    }
+
+    private void Refuse(uint request, string reason) => Guard(() => _channel.SendText(new MessageHeader((uint)ClientMessage.Refused, 0, request), reason));
+
+    /// <summary>A client that cannot be talked to is closed; nothing else happens.</summary>
+    private void Guard(Action action)
+    {
+        if (_closed) return;
+        try
+        {
+            action();
+        }
+        catch (ChannelException exception)
+        {
+            _log.LogWarning("client {Client} closed: {Reason}", Description, exception.Message);
+            Dispose();
+        }
+    }
+}

@@ -1,0 +1,96 @@
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using System.Text.RegularExpressions;
+using Xinim.Ipc;
+
+namespace Xinim.Supervisor.Configuration;
+
+/// <summary>Turns a configuration file into settings, or into one line that names file, line, key and what is allowed.</summary>
+public static partial class ConfigurationReader
+{
+    /// <exception cref="LinuxException">The file cannot be read or says something wrong.</exception>
+    public static DaemonConfiguration Read(string file)
+    {
+        string text;
+        try
+        {
+            text = File.ReadAllText(file);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new LinuxException($"cannot read the configuration {file}: {exception.Message}");
+        }
+
+        return Parse(text, file);
+    }
+
+    /// <param name="text">JSON; comments and trailing commas are allowed.</param>
+    /// <param name="file">For messages.</param>
+    public static DaemonConfiguration Parse(string text, string file)
+    {
+        DaemonConfiguration configuration;
+        try
+        {
+            configuration = JsonSerializer.Deserialize(text, ConfigurationJson.Default.DaemonConfiguration) ?? throw new JsonException("the file is empty");
+        }
+        catch (JsonException exception)
+        {
+            throw new LinuxException($"{file}:{exception.LineNumber + 1}: {Explain(exception)}");
+        }
+
+        Check(configuration, text, file);
+        return configuration;
+    }
+
+    private static void Check(DaemonConfiguration configuration, string text, string file)
+    {
+        HashSet<string> names = new(StringComparer.Ordinal);
+        HashSet<string> addresses = new(StringComparer.Ordinal);
+        foreach (DeviceConfiguration device in configuration.Devices)
+        {
+            if (!DevicePattern().IsMatch(device.Device))
+                throw At(device.Device, $"device '{device.Device}' is neither a PCI address such as 0000:00:03.0 nor remote:MODEL such as remote:e1000");
+            bool remote = device.Device.StartsWith("remote:", StringComparison.Ordinal);
+            if (!remote && !addresses.Add(device.Device)) throw At(device.Device, $"device {device.Device} stands twice");
+            if (!remote && (device.Netdev is not null || device.Properties.Count > 0)) throw At(device.Device, "'netdev' and 'properties' are for remote devices only");
+            if (device.Name is not { } name) continue;
+            if (!NamePattern().IsMatch(name)) throw At(name, $"name '{name}' is not allowed; use 1 to 15 letters, digits, '-' and '_', a letter first");
+            if (!names.Add(name)) throw At(name, $"name '{name}' stands twice");
+        }
+
+        if (configuration.DriverUserBase is < 1000 or > 65_000)
+            throw At("driverUserBase", $"'driverUserBase' is {configuration.DriverUserBase}; allowed: 1000 to 65000");
+
+        LinuxException At(string mark, string message)
+        {
+            int place = text.LastIndexOf($"\"{mark}\"", StringComparison.Ordinal);
+            int line = 1 + text.AsSpan(0, Math.Max(place, 0)).Count('\n');
+            return new LinuxException($"{file}:{line}: {message}");
+        }
+    }
+
+    private static string Explain(JsonException exception)
+    {
+        string message = exception.Message.Split(" Path:")[0].Split(" LineNumber:")[0];
+        return UnknownKeyPattern().Match(message) is { Success: true } match
+            ? $"unknown key '{match.Groups[1].Value}'; allowed here: {string.Join(", ", KeysAt(exception.Path))}"
+            : $"{message} (at {exception.Path})";
+    }
+
+    private static IEnumerable<string> KeysAt(string? path)
+    {
+        JsonTypeInfo type = path?.Contains("devices[", StringComparison.Ordinal) == true
+            ? ConfigurationJson.Default.DeviceConfiguration
+            : ConfigurationJson.Default.DaemonConfiguration;
+        return type.Properties.Select(property => property.Name);
+    }
+
+    [GeneratedRegex(@"^The JSON property '([^']*)' could not be mapped")]
+    private static partial Regex UnknownKeyPattern();
+
+    [GeneratedRegex("^([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\\.[0-7]$|^remote:[a-z0-9][a-z0-9-]*$")]
+    private static partial Regex DevicePattern();
+
+    [GeneratedRegex("^[A-Za-z][A-Za-z0-9_-]{0,14}$")]
+    private static partial Regex NamePattern();
+}

@@ -1,0 +1,51 @@
+using System.Text.Json.Serialization;
+using Xinim.Ipc;
+
+namespace Xinim.Supervisor.Configuration;
+
+/// <summary>The daemon's configuration file. Every key has a default; an empty object is valid.</summary>
+public sealed record DaemonConfiguration
+{
+    /// <summary>Path of the socket that clients connect to.</summary>
+    public string Socket { get; set; } = RuntimePaths.Socket;
+
+    /// <summary>Group whose members may connect; root and the daemon's own user always may. Null: nobody else.</summary>
+    public string? SocketGroup { get; set; }
+
+    /// <summary>Drivers run as users of this number and up, one each; only when the daemon is root.</summary>
+    public uint DriverUserBase { get; set; } = 64_100;
+
+    /// <summary>Devices to take. Empty: every function that is bound to vfio-pci and has a driver.</summary>
+    public IReadOnlyList<DeviceConfiguration> Devices { get; set; } = [];
+}
+
+/// <summary>One device to take.</summary>
+public sealed record DeviceConfiguration
+{
+    /// <summary>A PCI address such as <c>0000:00:03.0</c>, or <c>remote:MODEL</c> for one of QEMU's device models.</summary>
+    public required string Device { get; init; }
+
+    /// <summary>What clients call it; <c>net0</c>, <c>net1</c> and so on by default.</summary>
+    public string? Name { get; set; }
+
+    /// <summary>A driver's name; by default the one whose manifest matches.</summary>
+    public string? Driver { get; set; }
+
+    /// <summary>Spin instead of sleeping: lowest latency for a whole core.</summary>
+    public bool Poll { get; set; }
+
+    /// <summary>Remote NICs: QEMU's -netdev without its id, such as <c>user</c>; by default there is no peer and frames vanish.</summary>
+    public string? Netdev { get; set; }
+
+    /// <summary>Remote devices: QEMU properties of the device, such as <c>mac</c>.</summary>
+    public IReadOnlyDictionary<string, string> Properties { get; set; } = new Dictionary<string, string>();
+}
+
+/// <summary>Reads the configuration without reflection; unknown keys are errors.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    ReadCommentHandling = System.Text.Json.JsonCommentHandling.Skip,
+    AllowTrailingCommas = true)]
+[JsonSerializable(typeof(DaemonConfiguration))]
+internal sealed partial class ConfigurationJson : JsonSerializerContext;

@@ -1,0 +1,218 @@
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
+using Xinim.Ipc;
+using Xinim.Ipc.Channels;
+using Xinim.Ipc.Protocols;
+
+namespace Xinim.Supervisor.Devices;
+
+/// <summary>A client as its device sees it.</summary>
+internal interface INetworkClient
+{
+    /// <summary>Who it is, for messages.</summary>
+    string Description { get; }
+
+    /// <summary>The driver serves its rings: at first, and again for each later generation.</summary>
+    void OnAttached(in OpenedNetworkMessage message, ReadOnlySpan<SafeFileHandle> handles, bool first);
+
+    void OnLinkChanged(LinkState link);
+
+    /// <summary>It holds the device no longer.</summary>
+    void OnClosed(string reason);
+}
+
+/// <summary>
+/// The one client that a device has at a time: its memory, which outlives drivers; its filters, which a new driver is given before the client's
+/// first frame; the sum of all drivers' counters.
+/// </summary>
+internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDisposable
+{
+    private INetworkClient? _client;
+    private ClientMemory? _memory;
+    private ClientMemory? _releasing;
+    private bool _announced;
+    private bool _attachSent;
+    private NetworkFilters? _filters;
+    private NetworkStatistics _carried;
+    private NetworkStatistics _current;
+    private (INetworkClient Client, OpenNetworkMessage Wish)? _next;
+
+    public INetworkClient? Holder => _client;
+
+    public ClientMemory? Memory => _memory;
+
+    /// <summary>Counters of all drivers of this device, as last asked.</summary>
+    public NetworkStatistics Statistics => Sum(_carried, _current);
+
+    /// <summary>Gives the device to a client, which hears of it by <see cref="INetworkClient.OnAttached"/> or <see cref="INetworkClient.OnClosed"/>.</summary>
+    /// <returns>Why not; null where it is on its way.</returns>
+    public string? Open(INetworkClient client, in OpenNetworkMessage wish)
+    {
+        if (ClientMemory.Problem(wish) is { } problem) return problem;
+        if (device.State is DeviceState.Failed or DeviceState.Gone) return $"{device.Name} has no driver: {device.LastFault}";
+        if (_client is not null || _next is not null) return $"{device.Name} is in use by {(_client ?? _next?.Client)!.Description}; one client at a time";
+        if (_releasing is not null)
+        {
+            // The former client's memory is still with the device; it comes back in a moment.
+            _next = (client, wish);
+            return null;
+        }
+
+        return Take(client, wish);
+    }
+
+    /// <summary>Takes the device back from a client, whatever state it is in.</summary>
+    public void Release(INetworkClient client)
+    {
+        if (_next?.Client == client) _next = null;
+        if (_client != client) return;
+        _client = null;
+        _filters = null;
+        _releasing = _memory;
+        _memory = null;
+        _releasing?.CloseRings();
+        NetworkFilters none = default;
+        _ = device.TryAsk(ControlMessage.SetFilters, none, default, _ => { });
+        bool asked = _attachSent && device.TryAsk(ControlMessage.Detach, _ => FreeReleased());
+        // A starting driver has not heard of this client; a dead one's device becomes quiet before anything is freed.
+        if (!asked && !_attachSent) FreeReleased();
+        _attachSent = false;
+    }
+
+    /// <summary>Sets all filters, now and for every later driver.</summary>
+    /// <param name="answer">Gets the reason where the driver refused; null where it is done.</param>
+    public void SetFilters(in NetworkFilters filters, Action<string?> answer)
+    {
+        NetworkFilters wanted = filters;
+        bool asked = device.TryAsk(ControlMessage.SetFilters, wanted, default, reply =>
+        {
+            bool done = reply.Header.Type == (uint)ControlMessage.Done;
+            if (done) _filters = wanted;
+            answer(done ? null : reply.Text);
+        });
+        if (!asked) answer($"{device.Name} is restarting; try again");
+    }
+
+    /// <summary>Asks the driver for its counters; answers with what is known where none is ready.</summary>
+    public void Refresh(Action<NetworkStatistics> answer)
+    {
+        bool asked = device.TryAsk(ControlMessage.GetStatistics, reply =>
+        {
+            _current = reply.Get<NetworkStatistics>();
+            answer(Statistics);
+        });
+        if (!asked) answer(Statistics);
+    }
+
+    internal void OnReady()
+    {
+        _carried = Sum(_carried, _current);
+        _current = default;
+        if (_filters is { } filters)
+            device.TryAsk(ControlMessage.SetFilters, filters, default, OnFiltersRestored);
+        if (_memory is not null) Attach();
+    }
+
+    internal void OnLinkChanged(LinkState link) => _client?.OnLinkChanged(link);
+
+    /// <summary>The driver gave the client's buffers up because of what the client wrote.</summary>
+    internal void OnDropped(string reason)
+    {
+        if (_client is not { } client) return;
+        _client = null;
+        _attachSent = false;
+        _memory?.CloseRings();
+        _memory?.Dispose();
+        _memory = null;
+        client.OnClosed(reason);
+    }
+
+    internal void StopIntake() => _memory?.CloseRings();
+
+    /// <summary>The device is quiet: what clients gave up while it was not can go.</summary>
+    internal void OnQuiet()
+    {
+        _attachSent = false;
+        FreeReleased();
+    }
+
+    internal void CloseForGood(string reason)
+    {
+        if (_next is { } next) next.Client.OnClosed(reason);
+        _next = null;
+        OnDropped(reason);
+    }
+
+    /// <summary>Frees all memory. Only when the device is quiet.</summary>
+    public void Dispose()
+    {
+        _releasing?.Dispose();
+        _memory?.Dispose();
+        _releasing = _memory = null;
+    }
+
+    private string? Take(INetworkClient client, in OpenNetworkMessage wish)
+    {
+        try
+        {
+            _memory = new ClientMemory(device.Backend, wish);
+        }
+        catch (LinuxException exception)
+        {
+            return exception.Message;
+        }
+
+        _client = client;
+        _announced = false;
+        if (device.State == DeviceState.Ready) Attach();
+        return null;
+    }
+
+    private void OnFiltersRestored(ChannelMessage reply)
+    {
+        if (reply.Header.Type != (uint)ControlMessage.Done) log.LogError("{Device}: the new driver refused the filters: {Reason}", device.Name, reply.Text);
+    }
+
+    private void Attach()
+    {
+        ClientMemory memory = _memory!;
+        memory.Renew(device.Generation);
+        (AttachMessage message, SafeFileHandle[] handles) = memory.ForDriver();
+        _attachSent = device.TryAsk(ControlMessage.Attach, message, handles, reply => OnAttachAnswer(memory, reply));
+    }
+
+    private void OnAttachAnswer(ClientMemory memory, ChannelMessage reply)
+    {
+        if (memory != _memory) return;
+        if (reply.Header.Type != (uint)ControlMessage.Done)
+        {
+            _attachSent = false;
+            OnDropped($"the driver refused the client's memory: {reply.Text}");
+            return;
+        }
+
+        (OpenedNetworkMessage opened, SafeFileHandle[] handles) = memory.ForClient(device.Info, !_announced);
+        bool first = !_announced;
+        _announced = true;
+        _client!.OnAttached(opened, handles, first);
+    }
+
+    private void FreeReleased()
+    {
+        _releasing?.Dispose();
+        _releasing = null;
+        if (_next is not { } next) return;
+        _next = null;
+        if (Take(next.Client, next.Wish) is { } problem) next.Client.OnClosed(problem);
+    }
+
+    private static NetworkStatistics Sum(in NetworkStatistics first, in NetworkStatistics second)
+    {
+        NetworkStatistics sum = first;
+        Span<ulong> words = MemoryMarshal.Cast<NetworkStatistics, ulong>(new Span<NetworkStatistics>(ref sum));
+        ReadOnlySpan<ulong> more = MemoryMarshal.Cast<NetworkStatistics, ulong>(new ReadOnlySpan<NetworkStatistics>(in second));
+        for (int i = 0; i < words.Length; i++) words[i] += more[i];
+        return sum;
+    }
+}

@@ -1,0 +1,69 @@
+using System.Globalization;
+using System.Text.Json.Serialization;
+using Xinim.Vfio;
+
+namespace Xinim.Supervisor.Manifests;
+
+/// <summary>
+/// What a driver is, which devices it is for and what it may have: a JSON file beside the executable. Dropping in an executable and a
+/// manifest installs a driver; the supervisor holds no knowledge of any device.
+/// </summary>
+public sealed record DriverManifest
+{
+    /// <summary>Unique; the executable knows the driver by it.</summary>
+    public required string Name { get; init; }
+
+    public required string Version { get; init; }
+
+    /// <summary>File name in the folder of the manifests' parent, or an absolute path.</summary>
+    public required string Executable { get; init; }
+
+    /// <summary>The class protocol that it speaks; <c>network</c> is the one that there is.</summary>
+    public required string Class { get; init; }
+
+    /// <summary>Devices by ids, <c>vendor:device</c> in hexadecimal.</summary>
+    public required IReadOnlyList<string> Matches { get; init; }
+
+    /// <summary>Bytes of descriptor memory.</summary>
+    public long DmaBytes { get; set; } = 2 << 20;
+
+    /// <summary>From start to Ready at the most, milliseconds.</summary>
+    public int StartLimit { get; set; } = 10_000;
+
+    /// <summary>From a question to its answer at the most, milliseconds.</summary>
+    public int AnswerLimit { get; set; } = 5_000;
+
+    /// <summary>True where one of the ids is the device's.</summary>
+    public bool IsFor(PciIdentity identity) => Matches.Any(match => ParseMatch(match) == (identity.Vendor, identity.Device));
+
+    /// <summary>What is wrong with it; null if nothing is.</summary>
+    internal string? Problem()
+    {
+        if (string.IsNullOrWhiteSpace(Name)) return "'name' is empty";
+        if (Class != "network") return $"'class' is '{Class}'; allowed: network";
+        if (Matches.Count == 0) return "'matches' is empty; list ids such as \"8086:100e\"";
+        if (Matches.FirstOrDefault(match => ParseMatch(match) is null) is { } wrong) return $"'matches' has '{wrong}'; write vendor:device in hexadecimal, such as 8086:100e";
+        if (DmaBytes is < 4096 or > 1 << 30) return $"'dmaBytes' is {DmaBytes}; allowed: 4096 to {1 << 30}";
+        if (StartLimit is < 1 or > 600_000) return $"'startLimit' is {StartLimit}; allowed: 1 to 600000 milliseconds";
+        return AnswerLimit is < 1 or > 600_000 ? $"'answerLimit' is {AnswerLimit}; allowed: 1 to 600000 milliseconds" : null;
+    }
+
+    private static (ushort Vendor, ushort Device)? ParseMatch(string match)
+    {
+        string[] parts = match.Split(':');
+        return parts.Length == 2
+            && ushort.TryParse(parts[0], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ushort vendor)
+            && ushort.TryParse(parts[1], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ushort device)
+                ? (vendor, device)
+                : null;
+    }
+}
+
+/// <summary>Reads manifests without reflection; unknown keys are errors.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    ReadCommentHandling = System.Text.Json.JsonCommentHandling.Skip,
+    AllowTrailingCommas = true)]
+[JsonSerializable(typeof(DriverManifest))]
+internal sealed partial class ManifestJson : JsonSerializerContext;

@@ -1,0 +1,113 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Xinim.Ipc.Protocols;
+using Xinim.Supervisor.Devices;
+
+namespace Xinim.Supervisor.Status;
+
+/// <summary>What <c>xinim status --json</c> prints: the daemon's devices and drivers at one moment.</summary>
+public sealed record StatusReport(int DaemonPid, double UptimeSeconds, IReadOnlyList<DeviceReport> Devices)
+{
+    public string ToJson() => JsonSerializer.Serialize(this, StatusJson.Default.StatusReport);
+
+    public static StatusReport FromJson(string json) => JsonSerializer.Deserialize(json, StatusJson.Default.StatusReport) ?? throw new JsonException("an empty report");
+}
+
+/// <summary>One device.</summary>
+public sealed record DeviceReport
+{
+    public required string Name { get; init; }
+
+    public required string Device { get; init; }
+
+    public required string Ids { get; init; }
+
+    public required string Driver { get; init; }
+
+    public required DeviceState State { get; init; }
+
+    public required int? Pid { get; init; }
+
+    /// <summary>User of the driver's process.</summary>
+    public required uint User { get; init; }
+
+    public required uint Generation { get; init; }
+
+    public required uint Restarts { get; init; }
+
+    public required string? LastFault { get; init; }
+
+    public required double StartMilliseconds { get; init; }
+
+    public required bool Iommu { get; init; }
+
+    public required string Mac { get; init; }
+
+    public required string Link { get; init; }
+
+    public required string? Client { get; init; }
+
+    public required IReadOnlyList<RegionReport> Regions { get; init; }
+
+    /// <summary>Counters by name, all drivers of this device together.</summary>
+    public required IReadOnlyDictionary<string, ulong> Counters { get; init; }
+}
+
+/// <summary>Memory that the device can reach.</summary>
+public sealed record RegionReport(string Name, string Iova, long Bytes, int PageBytes, string Access);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, UseStringEnumConverter = true)]
+[JsonSerializable(typeof(StatusReport))]
+internal sealed partial class StatusJson : JsonSerializerContext;
+
+/// <summary>Fills a report.</summary>
+internal static class StatusReporter
+{
+    public static DeviceReport Describe(ManagedDevice device) => new()
+    {
+        Name = device.Name,
+        Device = device.Backend.Name,
+        Ids = device.Backend.Identity.ToString(),
+        Driver = device.Manifest.Name,
+        State = device.State,
+        Pid = device.Pid,
+        User = device.User ?? Tmds.Linux.LibC.getuid(),
+        Generation = device.Generation,
+        Restarts = device.Restarts,
+        LastFault = device.LastFault,
+        StartMilliseconds = Math.Round(device.StartTime.TotalMilliseconds, 2),
+        Iommu = device.Backend.HasIommu,
+        Mac = device.Info.Mac.ToString(),
+        Link = device.Info.Link.ToString(),
+        Client = device.Client.Holder?.Description,
+        Regions = [.. Regions(device)],
+        Counters = Counters(device.Client.Statistics),
+    };
+
+    private static IEnumerable<RegionReport> Regions(ManagedDevice device)
+    {
+        yield return new RegionReport("work", device.Work.Iova.ToString(), device.Work.Region.Size, device.Work.Region.PageSize, "ReadWrite");
+        if (device.Client.Memory is not { } memory) yield break;
+        foreach (var (name, region, iova, access) in memory.Regions)
+            yield return new RegionReport(name, iova.ToString(), region.Size, region.PageSize, access.ToString());
+    }
+
+    private static Dictionary<string, ulong> Counters(in NetworkStatistics counters) => new()
+    {
+        ["rxFrames"] = counters.RxFrames,
+        ["rxBytes"] = counters.RxBytes,
+        ["txFrames"] = counters.TxFrames,
+        ["txBytes"] = counters.TxBytes,
+        ["rxMulticast"] = counters.RxMulticast,
+        ["rxBroadcast"] = counters.RxBroadcast,
+        ["rxMissed"] = counters.RxMissed,
+        ["rxCrcErrors"] = counters.RxCrcErrors,
+        ["rxLengthErrors"] = counters.RxLengthErrors,
+        ["rxOtherErrors"] = counters.RxOtherErrors,
+        ["rxDropped"] = counters.RxDropped,
+        ["txRejected"] = counters.TxRejected,
+        ["txErrors"] = counters.TxErrors,
+        ["interrupts"] = counters.Interrupts,
+        ["doorbells"] = counters.Doorbells,
+    };
+}

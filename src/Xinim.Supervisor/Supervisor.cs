@@ -1,0 +1,127 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+using Xinim.Ipc;
+using Xinim.Ipc.Channels;
+using Xinim.Ipc.Events;
+using Xinim.Ipc.Processes;
+using Xinim.Supervisor.Clients;
+using Xinim.Supervisor.Configuration;
+using Xinim.Supervisor.Devices;
+using Xinim.Supervisor.Manifests;
+using Xinim.Supervisor.Status;
+using Xinim.Vfio;
+
+namespace Xinim.Supervisor;
+
+/// <summary>
+/// The daemon: read this first. It owns every device and every mapping, starts a process for each driver, gives devices to clients, and
+/// brings drivers back. Everything runs on one thread, in the handlers of one event loop; a handler that throws ends one driver or
+/// one client, never the daemon.
+/// </summary>
+public sealed class Supervisor : IDisposable
+{
+    /// <summary>Also the moment when a silent driver is noticed: it has to answer.</summary>
+    private static readonly TimeSpan CounterPeriod = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(10);
+
+    private readonly EventLoop _loop = new();
+    private readonly ILogger _log;
+    private readonly DaemonConfiguration _configuration;
+    private readonly ManifestStore _manifests;
+    private readonly ChannelListener _listener;
+    private readonly List<ManagedDevice> _devices = [];
+    private readonly List<ClientSession> _clients = [];
+    private readonly long _started = Stopwatch.GetTimestamp();
+
+    /// <summary>Listens, so that a second daemon is noticed before any device is touched.</summary>
+    /// <exception cref="LinuxException">The socket cannot be used.</exception>
+    public Supervisor(DaemonConfiguration configuration, ManifestStore manifests, ILogger log)
+    {
+        _configuration = configuration;
+        _manifests = manifests;
+        _log = log;
+        _listener = SocketSetup.Listen(configuration);
+        _loop.Watch(_listener.Handle, OnClient);
+        _loop.Every(CounterPeriod, RefreshCounters);
+    }
+
+    /// <summary>Names of the devices, for messages.</summary>
+    public string DeviceNames => _devices.Count == 0 ? "none" : string.Join(", ", _devices.Select(device => device.Name));
+
+    /// <summary>The loop, for what the host wants to watch with it.</summary>
+    public EventLoop Loop => _loop;
+
+    /// <summary>Takes a device and starts its driver. Before <see cref="Run"/>, or on the loop's thread.</summary>
+    /// <param name="backend">Owned from now on, also on failure.</param>
+    /// <param name="wish">What the configuration says about it.</param>
+    /// <exception cref="LinuxException">No driver is installed for it, or it cannot be set up.</exception>
+    public void Add(IDeviceBackend backend, DeviceConfiguration wish)
+    {
+        try
+        {
+            DriverManifest manifest = wish.Driver is { } driver ? _manifests.ByName(driver)
+                : _manifests.For(backend.Identity)
+                ?? throw new LinuxException($"no driver is installed for {backend.Name} ({backend.Identity}); installed: {string.Join(", ", _manifests.Names)}");
+            LaunchRequest launch = new()
+            {
+                Executable = _manifests.ExecutableOf(manifest),
+                Arguments = [wish.Name ?? $"net{_devices.Count}"],
+                User = Environment.IsPrivilegedProcess ? _configuration.DriverUserBase + (uint)_devices.Count : null,
+            };
+            ManagedDevice device = new(_loop, _log, backend, manifest, launch, launch.Arguments[0], wish.Poll);
+            _devices.Add(device);
+            _log.LogInformation("{Device}: {Address} ({Ids}) goes to driver {Driver}", device.Name, backend.Name, backend.Identity, manifest.Name);
+            device.Start();
+        }
+        catch
+        {
+            backend.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A device has disappeared from under its driver.</summary>
+    public void Disappear(IDeviceBackend backend, string reason) => _devices.Find(device => device.Backend == backend)?.Disappear(reason);
+
+    /// <summary>Serves until <see cref="Stop"/>.</summary>
+    public void Run() => _loop.Run();
+
+    /// <summary>From any thread: drivers end, devices become quiet, then <see cref="Run"/> returns.</summary>
+    public void Stop() => _loop.Post(() =>
+    {
+        int running = _devices.Count;
+        if (running == 0) _loop.Stop();
+        foreach (ManagedDevice device in _devices)
+            device.Stop(() => { if (--running == 0) _loop.Stop(); });
+        _loop.After(StopLimit, _loop.Stop);
+    });
+
+    public void Dispose()
+    {
+        foreach (ClientSession client in _clients.ToArray()) client.Dispose();
+        foreach (ManagedDevice device in _devices) device.Dispose();
+        _listener.Dispose();
+        _loop.Dispose();
+    }
+
+    /// <summary>By name, by address, or by address without domain.</summary>
+    internal ManagedDevice? Find(string name)
+        => _devices.Find(device => device.Name == name || device.Backend.Name == name || device.Backend.Name == $"0000:{name}");
+
+    /// <summary>The state of everything; counters are at most <see cref="CounterPeriod"/> old.</summary>
+    internal StatusReport Report()
+        => new(Environment.ProcessId, Math.Round(Stopwatch.GetElapsedTime(_started).TotalSeconds, 1), [.. _devices.Select(StatusReporter.Describe)]);
+
+    internal void Forget(ClientSession client) => _clients.Remove(client);
+
+    private void OnClient()
+    {
+        if (_listener.Accept() is not { } accepted) return;
+        _clients.Add(new ClientSession(_loop, this, accepted.Channel, accepted.Peer, _log));
+    }
+
+    private void RefreshCounters()
+    {
+        foreach (ManagedDevice device in _devices) device.Client.Refresh(_ => { });
+    }
+}
