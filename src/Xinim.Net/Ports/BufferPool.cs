@@ -1,0 +1,117 @@
+using System.Runtime.CompilerServices;
+using Xinim.Ipc.Memory;
+using Xinim.Ipc.Protocols;
+
+namespace Xinim.Net.Ports;
+
+/// <summary>
+/// A client's view of one pool: equal buffers, which of them the driver holds, and with what request. A buffer that a driver returns is looked
+/// up here, so one that it does not hold is noticed; what it still holds when it dies is posted again from here.
+/// </summary>
+internal sealed class BufferPool
+{
+    private readonly SharedRegion _region;
+    private readonly uint _grant;
+    private readonly uint _bufferBytes;
+    private readonly uint[] _free;
+    private readonly Posted[] _posted;
+    private uint _freeCount;
+    private ulong _sequence;
+
+    public BufferPool(SharedRegion region, uint grant, uint buffers, uint bufferBytes)
+    {
+        _region = region;
+        _grant = grant;
+        _bufferBytes = bufferBytes;
+        _free = new uint[buffers];
+        _posted = new Posted[buffers];
+        for (uint i = 0; i < buffers; i++) _free[i] = buffers - 1 - i;
+        _freeCount = buffers;
+    }
+
+    public uint FreeCount => _freeCount;
+
+    public uint Count => (uint)_posted.Length;
+
+    /// <summary>Takes a buffer that nobody uses.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool TryRent(out uint slot)
+    {
+        if (_freeCount == 0)
+        {
+            slot = 0;
+            return false;
+        }
+
+        slot = _free[--_freeCount];
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Return(uint slot) => _free[_freeCount++] = slot;
+
+    public Span<byte> Memory(uint slot) => _region.Slice((long)slot * _bufferBytes, (int)_bufferBytes);
+
+    /// <summary>Notes that the driver is to hold the buffer, and completes its request.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public ref readonly NetBuffer Post(uint slot, ref NetBuffer request, bool startsFrame)
+    {
+        ref Posted posted = ref _posted[slot];
+        if (posted.Sequence != 0) Misuse(slot);
+        request.Grant = _grant;
+        request.Offset += slot * _bufferBytes;
+        request.Cookie = slot;
+        posted.Request = request;
+        posted.Sequence = ++_sequence;
+        posted.StartsFrame = startsFrame;
+        return ref posted.Request;
+    }
+
+    /// <summary>Takes a returned buffer back from the driver.</summary>
+    /// <returns>False where the driver does not hold it.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool TryTake(ulong cookie, out uint slot)
+    {
+        slot = (uint)cookie;
+        if (cookie >= (uint)_posted.Length || _posted[slot].Sequence == 0) return false;
+        _posted[slot].Sequence = 0;
+        return true;
+    }
+
+    /// <summary>
+    /// What a dead driver held, in the order in which it was posted, for its successor. The rest of a frame whose start was acknowledged
+    /// was sent with it: those buffers are free instead.
+    /// </summary>
+    public List<NetBuffer> TakeOutstanding()
+    {
+        List<NetBuffer> again = [];
+        bool insideFrame = false;
+        foreach (uint slot in Enumerable.Range(0, _posted.Length).Select(i => (uint)i).Where(i => _posted[i].Sequence != 0).OrderBy(i => _posted[i].Sequence))
+        {
+            ref Posted posted = ref _posted[slot];
+            insideFrame |= posted.StartsFrame;
+            if (insideFrame)
+            {
+                again.Add(posted.Request);
+                insideFrame = (posted.Request.Flags & NetFlags.More) != 0;
+                continue;
+            }
+
+            posted.Sequence = 0;
+            Return(slot);
+        }
+
+        return again;
+    }
+
+    private static void Misuse(uint slot) => throw new InvalidOperationException($"buffer {slot} is with the driver; it can be sent again when it has come back");
+
+    private struct Posted
+    {
+        public NetBuffer Request;
+
+        /// <summary>Order of posting; 0 while the client holds the buffer.</summary>
+        public ulong Sequence;
+        public bool StartsFrame;
+    }
+}

@@ -1,0 +1,76 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+using Xinim.Ipc;
+using Xinim.Ipc.Channels;
+using Xinim.Ipc.Protocols;
+
+namespace Xinim.Net.Ports;
+
+/// <summary>A client's connection to the daemon: questions with answers, and news in between.</summary>
+public sealed class PortControl : IDisposable
+{
+    private readonly Channel _channel;
+    private readonly TimeSpan _limit;
+    private uint _lastRequest;
+
+    private PortControl(Channel channel, TimeSpan limit)
+    {
+        _channel = channel;
+        _limit = limit;
+    }
+
+    /// <summary>Readable when news are waiting.</summary>
+    public SafeFileHandle Handle => _channel.Handle;
+
+    /// <exception cref="LinuxException">No daemon listens there, or this user may not connect.</exception>
+    public static PortControl Connect(string? socket, TimeSpan limit) => new(ChannelListener.Connect(socket ?? RuntimePaths.Socket), limit);
+
+    /// <summary>Asks and waits for the answer.</summary>
+    /// <param name="wanted">The answer's type.</param>
+    /// <param name="onNews">Gets, and owns, what comes in between; without it, anything else is an error.</param>
+    /// <exception cref="NetworkPortException">Refused, or no answer; the message says why.</exception>
+    public ChannelMessage Ask<T>(ClientMessage question, in T payload, ClientMessage wanted, Action<ChannelMessage>? onNews = null)
+        where T : unmanaged
+    {
+        uint request = ++_lastRequest;
+        try
+        {
+            _channel.SendBytes(new MessageHeader((uint)question, 0, request), MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in payload)), default);
+            while (true)
+            {
+                ChannelMessage answer = _channel.Receive(_limit);
+                if (answer.Header.Request == request && answer.Header.Type == (uint)wanted) return answer;
+                if (onNews is not null && answer.Header.Request == 0)
+                {
+                    onNews(answer);
+                    continue;
+                }
+
+                using (answer)
+                {
+                    bool reason = answer.Header.Type is (uint)ClientMessage.Refused or (uint)ClientMessage.Closed;
+                    throw new NetworkPortException(reason ? answer.Text : $"the daemon answered {answer.Header.Type} to {question}");
+                }
+            }
+        }
+        catch (ChannelException exception)
+        {
+            throw new NetworkPortException($"the daemon does not answer: {exception.Message}");
+        }
+    }
+
+    /// <summary>The next of what the daemon sent unasked; null where there is nothing.</summary>
+    public ChannelMessage? TryReceive()
+    {
+        try
+        {
+            return _channel.TryReceive(out ChannelMessage? message) ? message : throw new NetworkPortException("the daemon closed the connection");
+        }
+        catch (ChannelException exception)
+        {
+            throw new NetworkPortException($"the connection to the daemon broke: {exception.Message}");
+        }
+    }
+
+    public void Dispose() => _channel.Dispose();
+}
