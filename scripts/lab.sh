@@ -25,7 +25,8 @@ PATH="$PATH:/usr/sbin:/sbin"
 LAB_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")/lab" && pwd -P)"
 readonly LAB_DIR
 
-readonly LAB_FAILED=125 TIMED_OUT=124
+# NO_READER is what the shell says of a command that SIGPIPE ended.
+readonly LAB_FAILED=125 TIMED_OUT=124 NO_READER=141
 # Blocks of 1 KiB that a command may write to each of stdout and stderr.
 readonly OUTPUT_LIMIT=$((4 * 1024 * 1024))
 
@@ -51,7 +52,8 @@ Files that it writes beneath $XINIM_LAB_OUT come back to the host (default: arti
   --nic-backend [NIC=]B what a network card is connected to: none, user, or -netdev arguments such as
                         socket,udp=127.0.0.1:7001,localaddr=127.0.0.1:7002
                         NIC: e1000 (default), e1000-82545em, e1000-82544gc, e1000e, virtio-net
-  --disk-backend B      file (default: sparse images that vanish) or null (no medium: reads zeroes at once)
+  --disk-backend B      file (default: sparse images that vanish) or null (1 GiB of zeroes, no
+                        medium: for benchmarks)
   --console-backend B   -chardev arguments for the virtio console (default: null), e.g. file,path=/tmp/console
   --qmp PATH            QEMU's control socket, for hot-plug from the host
   --qemu 'ARGS'         more arguments for QEMU, split like a shell would (quotes work, nothing is expanded)
@@ -217,22 +219,35 @@ show_tail() {
   done
 }
 
-# Waits until QEMU has ended and all output has been passed on. Returns 0, TIMED_OUT, or 141 if nobody reads the output.
+# Waits until QEMU has ended and all output has been passed on. Returns 0, TIMED_OUT, or NO_READER.
 watch_guest() {
   local qemu="$1" timer="$2" ended
   shift 2
-  while :; do
-    wait -n -p ended "$qemu" "$timer" "$@" || true
-    if ! kill -0 "$qemu" 2>/dev/null; then break; fi
+  # The shell would report here that a process was killed; run_guest does, in its own words.
+  wait -n -p ended "$qemu" "$timer" "$@" 2>/dev/null || true
+  if kill -0 "$qemu" 2>/dev/null; then
     if [[ "$ended" == "$timer" ]]; then return "$TIMED_OUT"; fi
-    return 141
-  done
+    return "$NO_READER"
+  fi
   # They end by themselves once QEMU is gone and they have read everything.
-  wait "$@" || return 141
+  wait "$@" || return "$NO_READER"
+}
+
+# Says why there is no status, and exits.
+explain_failure() {
+  local outcome="$1" qemu_status="$2"
+  show_tail
+  if ((outcome == TIMED_OUT)); then
+    note "time is up: the guest was stopped after $TIMEOUT s"
+    exit "$TIMED_OUT"
+  fi
+  if grep -q 'Kernel panic' "$SCRATCH/serial.log" 2>/dev/null; then fail "the guest's kernel panicked"; fi
+  if ((qemu_status > 128)); then fail "QEMU was killed by signal $((qemu_status - 128)); is the host out of memory?"; fi
+  fail "the guest ended without a status; QEMU exited with $qemu_status"
 }
 
 run_guest() {
-  local control="$SCRATCH/control" qemu timer readers=() outcome=0
+  local control="$SCRATCH/control" qemu timer readers=() outcome=0 qemu_status=0
   start qemu-system-x86_64 "${QEMU_ARGS[@]}" >"$SCRATCH/qemu.log" 2>&1
   qemu="$STARTED"
   start tail -q -c +1 -s 0.05 -f --pid="$qemu" "$control/stdout"
@@ -243,16 +258,11 @@ run_guest() {
   timer="$STARTED"
   watch_guest "$qemu" "$timer" "${readers[@]}" || outcome=$?
 
-  if ((outcome == 141)); then exit 141; fi
+  if ((outcome == NO_READER)); then exit "$NO_READER"; fi
   if [[ -s "$control/status" ]]; then exit "$(<"$control/status")"; fi
+  if ((outcome != TIMED_OUT)); then wait "$qemu" 2>/dev/null || qemu_status=$?; fi
   stop_all
-  show_tail
-  if ((outcome == TIMED_OUT)); then
-    note "time is up: the guest was stopped after $TIMEOUT s"
-    exit "$TIMED_OUT"
-  fi
-  if grep -q 'Kernel panic' "$SCRATCH/serial.log" 2>/dev/null; then fail "the guest's kernel panicked"; fi
-  fail "the guest ended without a status"
+  explain_failure "$outcome" "$qemu_status"
 }
 
 main() {

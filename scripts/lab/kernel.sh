@@ -70,8 +70,8 @@ build_kernel() {
   : >"$kernel/in-use"
   chmod -R go+rX "$kernel"
 
-  if [[ -e "$CACHE/kernel-$release" ]]; then return; fi
-  mv -T "$kernel" "$CACHE/kernel-$release"
+  # A lab may be running from it.
+  if [[ ! -e "$CACHE/kernel-$release" ]]; then mv -T "$kernel" "$CACHE/kernel-$release"; fi
   ln -s "kernel-$release" "$build/current"
   mv -T "$build/current" "$CACHE/current"
 }

@@ -59,7 +59,7 @@ add_nic() {
 add_disk() {
   local name="$1" device="$2" size="$3" folder="$4" image
   if [[ "$DISK_BACKEND" == null ]]; then
-    QEMU_ARGS+=(-blockdev "driver=null-co,node-name=$name,size=$size,read-zeroes=on")
+    QEMU_ARGS+=(-blockdev "driver=null-co,node-name=$name,size=$((1 << 30)),read-zeroes=on")
   else
     image="$folder/$name.img"
     printf 'xinim lab %s\n' "$name" >"$image"
