@@ -1,0 +1,113 @@
+# shellcheck shell=bash disable=SC2054 # the commas are QEMU's
+# The guest's machine, as arguments for QEMU. Sourced by lab.sh, whose header lists the addresses.
+
+# What each network card is connected to: none (transmit vanishes at once, nothing is received), user (a gateway at
+# 10.0.2.2 that answers ARP, DHCP, DNS and ping), or the arguments of a -netdev.
+declare -A NIC_BACKEND=([e1000]=user [e1000-82545em]=user [e1000-82544gc]=user [e1000e]=user [virtio-net]=user)
+DISK_BACKEND='file'
+CONSOLE_BACKEND=null
+
+QEMU_ARGS=()
+
+# QEMU reads a comma in a value as the end of it unless it is doubled.
+escape_commas() {
+  printf '%s' "${1//,/,,}"
+}
+
+add_core() {
+  local accelerator=tcg,thread=multi
+  if [[ "$ACCEL" == kvm ]]; then accelerator=kvm; fi
+  # The chip set's own AHCI and SMBus share an IOMMU group with the ISA bridge and are of no use to a driver: off.
+  QEMU_ARGS+=(-nodefaults -no-user-config -no-reboot -display none
+    -machine q35,kernel-irqchip=split,sata=off,smbus=off -accel "$accelerator" -cpu max
+    -smp "$CPUS" -m "$MEMORY" -kernel "$KERNEL/vmlinuz" -initrd "$INITRAMFS"
+    -append "$(kernel_arguments)" -serial "file:$(escape_commas "$1")")
+}
+
+kernel_arguments() {
+  # panic=-1 restarts at once, which -no-reboot turns into the end of QEMU.
+  printf '%s' 'console=ttyS0 panic=-1 intel_iommu=on mitigations=off audit=0 nowatchdog '
+  printf 'hugepagesz=2M hugepages=%s ' "$HUGEPAGES"
+  if ((VERBOSE)); then printf 'ignore_loglevel '; else printf 'quiet '; fi
+  printf '%s' "$APPEND"
+}
+
+add_share() {
+  local tag="$1" address="$2" path="$3" access="$4"
+  QEMU_ARGS+=(-fsdev "local,id=$tag,path=$(escape_commas "$path"),security_model=none,multidevs=remap$access"
+    -device "virtio-9p-pci,fsdev=$tag,mount_tag=$tag,addr=$address")
+}
+
+# The lab's own devices, far from those of the standard machine.
+add_shares() {
+  add_share xinim-root 0x1b / ,readonly=on
+  add_share xinim-control 0x1c "$1" ''
+  add_share xinim-out 0x1d "$2" ''
+}
+
+add_nic() {
+  local address="$1" name="$2" device="$3" number="$4"
+  local backend="${NIC_BACKEND[$name]}" netdev=
+  if [[ "$backend" != none ]]; then
+    QEMU_ARGS+=(-netdev "$backend,id=net-$name")
+    netdev=",netdev=net-$name"
+  fi
+  # No option ROM: nothing boots from the network, and scanning them takes time.
+  QEMU_ARGS+=(-device "$device,id=$name,addr=$address,mac=52:54:00:78:00:$number,romfile=$netdev")
+}
+
+add_disk() {
+  local name="$1" device="$2" size="$3" folder="$4" image
+  if [[ "$DISK_BACKEND" == null ]]; then
+    QEMU_ARGS+=(-blockdev "driver=null-co,node-name=$name,size=$((1 << 30)),read-zeroes=on")
+  else
+    image="$folder/$name.img"
+    printf 'xinim lab %s\n' "$name" >"$image"
+    truncate -s "$size" "$image"
+    QEMU_ARGS+=(-drive "if=none,id=$name,format=raw,cache=unsafe,file=$(escape_commas "$image")")
+  fi
+  QEMU_ARGS+=(-device "$device,drive=$name")
+}
+
+add_disks() {
+  QEMU_ARGS+=(-device ich9-ahci,id=ahci,addr=0x6)
+  add_disk disk0 ide-hd,bus=ahci.0,serial=XINIM-DISK0 64M "$1"
+  add_disk disk1 ide-hd,bus=ahci.1,serial=XINIM-DISK1 32M "$1"
+  add_disk cd0 ide-cd,bus=ahci.2,serial=XINIM-CD0 8M "$1"
+  add_disk vdisk0 virtio-blk-pci,addr=0x8,disable-legacy=on,iommu_platform=on,serial=XINIM-VDISK0 64M "$1"
+}
+
+add_serial() {
+  # One FIFO for both directions: what the guest writes to the port comes back to it.
+  mkfifo "$1/echo.in"
+  ln "$1/echo.in" "$1/echo.out"
+  QEMU_ARGS+=(-device virtio-serial-pci,id=virtio-serial,addr=0x9,disable-legacy=on,iommu_platform=on
+    -chardev "$CONSOLE_BACKEND,id=console"
+    -device virtconsole,bus=virtio-serial.0,nr=0,chardev=console
+    -chardev "pipe,id=echo,path=$(escape_commas "$1/echo")"
+    -device virtserialport,bus=virtio-serial.0,nr=1,name=xinim.echo,chardev=echo)
+}
+
+add_standard_devices() {
+  local virtio=disable-legacy=on,iommu_platform=on
+  add_nic 0x2 e1000 e1000 02
+  add_nic 0x3 e1000-82545em e1000-82545em 03
+  add_nic 0x4 e1000-82544gc e1000-82544gc 04
+  add_nic 0x5 e1000e e1000e 05
+  add_disks "$1"
+  add_nic 0x7 virtio-net "virtio-net-pci,$virtio" 07
+  add_serial "$1"
+  QEMU_ARGS+=(-device pcie-root-port,id=hotplug0,addr=0xa,chassis=1,slot=1
+    -device pcie-root-port,id=hotplug1,addr=0xb,chassis=2,slot=2)
+}
+
+# Fills QEMU_ARGS. $1: a scratch folder; $2: the control share; $3: XINIM_LAB_OUT.
+describe_machine() {
+  add_core "$1/serial.log"
+  # Before every device: those created earlier would not be translated.
+  if ((IOMMU)); then QEMU_ARGS+=(-device intel-iommu,intremap=on,caching-mode=on); fi
+  add_shares "$2" "$3"
+  if ((DEVICES)); then add_standard_devices "$1"; fi
+  if [[ -n "$QMP" ]]; then QEMU_ARGS+=(-qmp "unix:$(escape_commas "$QMP"),server=on,wait=off"); fi
+  QEMU_ARGS+=("${EXTRA_QEMU[@]}")
+}
