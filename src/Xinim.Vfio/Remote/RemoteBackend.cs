@@ -31,7 +31,7 @@ public sealed class RemoteBackend : IDeviceBackend
         _link = new RemoteLink(socket, name);
         try
         {
-            _link.ReadConfig(0, sizeof(ushort), startTimeout ?? DefaultStartTimeout);
+            RemoteBarLayout.AwaitFirstReset(_link, startTimeout ?? DefaultStartTimeout);
             _config = new RemoteConfig(_link);
             Identity = ReadIdentity(_config);
             _bars = RemoteBarLayout.Assign(_config, name);

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Xinim.Vfio.Remote;
 
 /// <summary>Where the owner of a device model puts its BARs: firmware does this on a real machine, the remote machine has none.</summary>
@@ -8,12 +10,29 @@ internal static class RemoteBarLayout
     public const ulong MemoryEnd = 0xFE00_0000;
     private const ulong IoStart = 0xC000;
     private const ulong IoEnd = 0x1_0000;
-    private const int Attempts = 5;
+    private const int InterruptLine = 0x3C;
+    private const byte Mark = 0xA5;
+    private const int Attempts = 3;
+    private static readonly TimeSpan FirstResetLimit = TimeSpan.FromMilliseconds(250);
 
     /// <summary>
-    /// Finds, assigns and enables every BAR, and looks whether it stayed: a starting QEMU answers what lies in the socket already *before* it
-    /// resets its machine for the first time (qdev_machine_creation_done), and that reset clears configuration space. It happens once.
+    /// Waits until a starting QEMU has reset its machine. It answers requests that lie in the socket already *before* its first reset
+    /// (remote_object_machine_done runs inside qdev_machine_creation_done, which resets at its end), as long as each finds the next one
+    /// waiting; the reset then clears configuration space. So the first request of all leaves a mark in a register that the reset clears, and
+    /// pauses follow in which the socket is empty. Where the mark stays for 250 ms, the reset was over before that request.
     /// </summary>
+    /// <param name="link">Nothing was sent over it yet.</param>
+    /// <param name="startTimeout">Until the first answer.</param>
+    public static void AwaitFirstReset(RemoteLink link, TimeSpan startTimeout)
+    {
+        link.WriteConfig(InterruptLine, sizeof(byte), Mark, startTimeout);
+        long start = Stopwatch.GetTimestamp();
+        do Thread.Sleep(1);
+        while (link.ReadConfig(InterruptLine, sizeof(byte)) == Mark && Stopwatch.GetElapsedTime(start) < FirstResetLimit);
+        link.WriteConfig(InterruptLine, sizeof(byte), 0);
+    }
+
+    /// <summary>Finds, assigns and enables every BAR, and looks whether it stayed.</summary>
     /// <exception cref="DeviceFaultException">The BARs do not fit, or do not keep their addresses.</exception>
     public static RemoteBar[] Assign(RemoteConfig config, string name)
     {

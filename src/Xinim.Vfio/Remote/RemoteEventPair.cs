@@ -1,6 +1,5 @@
 using Microsoft.Win32.SafeHandles;
-using Xinim.Ipc;
-using static Tmds.Linux.LibC;
+using Xinim.Ipc.Native;
 
 namespace Xinim.Vfio.Remote;
 
@@ -8,35 +7,18 @@ namespace Xinim.Vfio.Remote;
 /// The two eventfds of an INTx line (hw/remote/iohub.c): the model adds to <see cref="Interrupt"/> when the line rises; something added to
 /// <see cref="Resample"/> makes it look at the line again and add once more while it is still up. Neither blocks.
 /// </summary>
-internal sealed unsafe class RemoteEventPair : IDisposable
+internal sealed class RemoteEventPair : IDisposable
 {
-    public SafeFileHandle Interrupt { get; } = Create();
+    public SafeFileHandle Interrupt { get; } = Descriptor.CreateEvent();
 
-    public SafeFileHandle Resample { get; } = Create();
+    public SafeFileHandle Resample { get; } = Descriptor.CreateEvent();
 
-    /// <summary>Takes what was signalled; nothing to take is fine.</summary>
-    public void Clear()
-    {
-        ulong count;
-        _ = read((int)Interrupt.DangerousGetHandle(), &count, sizeof(ulong));
-    }
-
-    /// <summary>Makes the model look at the line again. A full counter is fine: the model has not looked yet.</summary>
-    public void AskAgain()
-    {
-        ulong one = 1;
-        _ = write((int)Resample.DangerousGetHandle(), &one, sizeof(ulong));
-    }
+    /// <summary>Makes the model look at the line again.</summary>
+    public void AskAgain() => Descriptor.Signal(Resample);
 
     public void Dispose()
     {
         Interrupt.Dispose();
         Resample.Dispose();
-    }
-
-    private static SafeFileHandle Create()
-    {
-        int handle = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        return handle >= 0 ? new SafeFileHandle(handle, true) : throw LinuxException.Last("cannot make an eventfd for an interrupt");
     }
 }

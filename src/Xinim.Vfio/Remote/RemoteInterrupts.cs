@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using Xinim.Ipc.Native;
 
 namespace Xinim.Vfio.Remote;
 
@@ -44,7 +45,7 @@ internal sealed class RemoteInterrupts : IPciInterrupts
     {
         Check(vector);
         // In this order: the answer to the question must not be taken away unseen.
-        _events.Clear();
+        _ = Descriptor.Drain(_events.Interrupt);
         _events.AskAgain();
     }
 

@@ -1,5 +1,6 @@
 using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc;
+using Xinim.Ipc.Native;
 using static Tmds.Linux.LibC;
 using static Xinim.Vfio.Remote.RemoteProtocol;
 
@@ -49,38 +50,40 @@ public sealed unsafe class RemoteLink : IDisposable
     }
 
     /// <summary>Reads 1, 2 or 4 bytes of configuration space. QEMU ends when fewer than 4 bytes follow the offset: see <see cref="RemoteConfig"/>.</summary>
-    internal uint ReadConfig(int offset, int length, TimeSpan? timeout = null)
+    public uint ReadConfig(int offset, int length)
     {
         ConfigAccess access = new() { Offset = (uint)offset, Length = length };
-        return (uint)Ask(RemoteCommand.PciConfigRead, (ulong)offset, &access, sizeof(ConfigAccess), timeout ?? _timeout);
+        return (uint)Ask(RemoteCommand.PciConfigRead, (ulong)offset, &access, sizeof(ConfigAccess), _timeout);
     }
 
-    internal void WriteConfig(int offset, int length, uint value)
+    /// <summary>Writes 1, 2 or 4 bytes of configuration space, with the same condition.</summary>
+    public void WriteConfig(int offset, int length, uint value, TimeSpan? timeout = null)
     {
         ConfigAccess access = new() { Offset = (uint)offset, Value = value, Length = length };
-        Ask(RemoteCommand.PciConfigWrite, (ulong)offset, &access, sizeof(ConfigAccess), _timeout);
+        Ask(RemoteCommand.PciConfigWrite, (ulong)offset, &access, sizeof(ConfigAccess), timeout ?? _timeout);
     }
 
     /// <summary>Reads a register. An address at which no BAR decodes makes QEMU end.</summary>
-    internal ulong ReadBar(ulong address, int size, bool isMemory)
+    public ulong ReadBar(ulong address, int size, bool isMemory)
     {
         BarAccess access = new() { Address = address, Size = (uint)size, IsMemory = isMemory ? (byte)1 : (byte)0 };
         return Ask(RemoteCommand.BarRead, address, &access, sizeof(BarAccess), _timeout);
     }
 
-    internal void WriteBar(ulong address, int size, ulong value, bool isMemory)
+    /// <summary>Writes a register; returns when the model has it.</summary>
+    public void WriteBar(ulong address, int size, ulong value, bool isMemory)
     {
         BarAccess access = new() { Address = address, Value = value, Size = (uint)size, IsMemory = isMemory ? (byte)1 : (byte)0 };
         Ask(RemoteCommand.BarWrite, address, &access, sizeof(BarAccess), _timeout);
     }
 
     /// <summary>Resets the device model; its configuration space keeps its contents (message.c calls the class's reset, not the bus's).</summary>
-    internal void ResetDevice() => Ask(RemoteCommand.DeviceReset, 0, null, 0, _timeout);
+    public void ResetDevice() => Ask(RemoteCommand.DeviceReset, 0, null, 0, _timeout);
 
     /// <summary>Gives the model the eventfds that it signals and that it listens to. Not answered.</summary>
-    internal void SetIrqFds(SafeFileHandle interrupt, SafeFileHandle resample)
+    public void SetIrqFds(SafeFileHandle interrupt, SafeFileHandle resample)
     {
-        int* descriptors = stackalloc int[2] { (int)interrupt.DangerousGetHandle(), (int)resample.DangerousGetHandle() };
+        int* descriptors = stackalloc int[2] { Descriptor.Number(interrupt), Descriptor.Number(resample) };
         lock (_lock) Transmit(RemoteCommand.SetIrqFd, 0, null, 0, new ReadOnlySpan<int>(descriptors, 2), RemoteSocket.Deadline.In(_timeout));
     }
 

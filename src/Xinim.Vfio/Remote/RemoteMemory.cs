@@ -1,6 +1,7 @@
 using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc;
 using Xinim.Ipc.Memory;
+using Xinim.Ipc.Native;
 using Xinim.Vfio.Dma;
 
 namespace Xinim.Vfio.Remote;
@@ -110,13 +111,13 @@ internal sealed class RemoteMemory : IDisposable
         {
             table.Addresses[count] = entry.Start;
             table.Sizes[count] = entry.Size;
-            descriptors[count++] = (int)entry.Memory.DangerousGetHandle();
+            descriptors[count++] = Descriptor.Number(entry.Memory);
         }
         if (count == 0)
         {
             table.Addresses[0] = PlaceholderAddress;
             table.Sizes[0] = (ulong)_placeholder.Size;
-            descriptors[count++] = (int)_placeholder.Handle.DangerousGetHandle();
+            descriptors[count++] = Descriptor.Number(_placeholder.Handle);
         }
         _link.SyncMemory(in table, descriptors[..count]);
     }

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using Tmds.Linux;
 using Xinim.Ipc;
+using Xinim.Ipc.Native;
 using static Tmds.Linux.LibC;
 
 namespace Xinim.Vfio.Remote;
@@ -18,8 +19,7 @@ internal sealed unsafe class RemoteSocket(SafeFileHandle handle) : IDisposable
     /// <summary>The descriptor. Owned by this object.</summary>
     public SafeFileHandle Handle => handle;
 
-    /// <summary>After disposal the number may be another file's.</summary>
-    private int Number => handle.IsClosed ? throw new ObjectDisposedException(nameof(RemoteSocket)) : (int)handle.DangerousGetHandle();
+    private int Number => Descriptor.Number(handle);
 
     /// <summary>What became of a transfer.</summary>
     public enum Outcome
@@ -88,7 +88,8 @@ internal sealed unsafe class RemoteSocket(SafeFileHandle handle) : IDisposable
         cmsghdr* ancillary = CMSG_FIRSTHDR(message);
         ancillary->cmsg_level = SOL_SOCKET;
         ancillary->cmsg_type = SCM_RIGHTS;
-        ancillary->cmsg_len = CMSG_LEN(descriptors.Length * DescriptorSize);
+        // Exactly header and descriptors: Tmds.LibC's CMSG_LEN rounds up, and an odd number would carry one more, descriptor 0.
+        ancillary->cmsg_len = sizeof(cmsghdr) + (descriptors.Length * DescriptorSize);
         descriptors.CopyTo(new Span<int>(CMSG_DATA(ancillary), descriptors.Length));
     }
 
