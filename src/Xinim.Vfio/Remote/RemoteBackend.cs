@@ -1,0 +1,110 @@
+using Microsoft.Win32.SafeHandles;
+using Xinim.Ipc;
+using Xinim.Ipc.Memory;
+using Xinim.Vfio.Dma;
+
+namespace Xinim.Vfio.Remote;
+
+/// <summary>
+/// A device model in another process, as the supervisor holds it. It assigns the BARs, decides which memory the model can reach, and makes
+/// the device quiet after a driver's death. A <see cref="DeviceFaultException"/> from any method means that the model process is of no
+/// further use: end it, start another and make a new backend; regions mapped in the same order get the same addresses.
+/// </summary>
+public sealed class RemoteBackend : IDeviceBackend
+{
+    /// <summary>How long a model may take to its first answer: QEMU starts in 30 ms, on a loaded machine in seconds.</summary>
+    public static readonly TimeSpan DefaultStartTimeout = TimeSpan.FromSeconds(15);
+
+    private readonly RemoteLink _link;
+    private readonly RemoteConfig _config;
+    private readonly RemoteBar[] _bars;
+    private readonly RemoteMemory _memory;
+    private readonly RemoteEventPair _sink = new();
+    private readonly SafeFileHandle[] _driverHandles;
+
+    /// <param name="socket">One end of <see cref="RemoteLink.CreateSocketPair"/>, the other being the model's; owned by the backend, also on failure.</param>
+    /// <param name="name">Such as <c>remote:e1000</c>.</param>
+    /// <param name="startTimeout">To the first answer; <see cref="DefaultStartTimeout"/> where not given.</param>
+    /// <exception cref="DeviceFaultException">The model does not answer, or not as a PCI device does.</exception>
+    public RemoteBackend(SafeFileHandle socket, string name, TimeSpan? startTimeout = null)
+    {
+        _link = new RemoteLink(socket, name);
+        try
+        {
+            RemoteBarLayout.AwaitFirstReset(_link, startTimeout ?? DefaultStartTimeout);
+            _config = new RemoteConfig(_link);
+            Identity = ReadIdentity(_config);
+            _bars = RemoteBarLayout.Assign(_config, name);
+            _memory = new RemoteMemory(_link);
+            _driverHandles = [_link.Handle];
+        }
+        catch
+        {
+            _sink.Dispose();
+            _link.Dispose();
+            throw;
+        }
+    }
+
+    public string Name => _link.Name;
+
+    public BackendKind Kind => BackendKind.Remote;
+
+    public PciIdentity Identity { get; }
+
+    /// <summary>
+    /// True: the model's address space holds the mapped regions and nothing else, so it reaches no other memory of anybody. Unlike an IOMMU
+    /// this cannot make a region read-only for the device, see <see cref="Map"/>.
+    /// </summary>
+    public bool HasIommu => true;
+
+    public IReadOnlyList<SafeFileHandle> DriverHandles => _driverHandles;
+
+    /// <summary>
+    /// Makes a region visible to the model. May be called while a driver runs. Always readable and writable, whatever
+    /// <paramref name="deviceAccess"/> says: QEMU maps every region shared and writable (hw/remote/memory.c), and one whose descriptor
+    /// was opened read-only makes it end. What depends on read-only transmit pools can be shown with VFIO only.
+    /// </summary>
+    /// <exception cref="LinuxException">Seven regions are mapped already, the protocol's limit.</exception>
+    public Iova Map(SharedRegion region, RegionAccess deviceAccess) => _memory.Map(region);
+
+    public void Unmap(Iova start, long size) => _memory.Unmap(start, size);
+
+    /// <summary>
+    /// Turns the line to eventfds that nobody looks at: the protocol can replace eventfds, not take them away. Not answered, so it
+    /// works whatever the driver left in the socket.
+    /// </summary>
+    public void DisableInterrupts() => _link.SetIrqFds(_sink.Interrupt, _sink.Resample);
+
+    public void ClearBusMaster()
+    {
+        _link.DrainStaleReply();
+        _config.Write16(RemoteBar.CommandRegister, (ushort)(_config.Read16(RemoteBar.CommandRegister) & ~RemoteBar.BusMaster));
+    }
+
+    /// <summary>Resets the model, and writes BARs and command register again, which the driver may have changed: decoding on, bus mastering off.</summary>
+    /// <returns>Always true.</returns>
+    public bool Reset()
+    {
+        _link.DrainStaleReply();
+        _link.ResetDevice();
+        RemoteBarLayout.Restore(_config, _bars);
+        return true;
+    }
+
+    /// <summary>Closes the socket. The model ends when no driver holds it any more either; whoever started it ends it otherwise.</summary>
+    public void Dispose()
+    {
+        _sink.Dispose();
+        _memory.Dispose();
+        _link.Dispose();
+    }
+
+    private static PciIdentity ReadIdentity(RemoteConfig config)
+    {
+        uint ids = config.Read32(0x00);
+        uint classAndRevision = config.Read32(0x08);
+        uint subsystem = config.Read32(0x2C);
+        return new PciIdentity((ushort)ids, (ushort)(ids >> 16), (ushort)subsystem, (ushort)(subsystem >> 16), classAndRevision >> 8, (byte)classAndRevision);
+    }
+}

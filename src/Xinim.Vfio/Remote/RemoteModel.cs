@@ -1,0 +1,126 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Xinim.Ipc;
+
+namespace Xinim.Vfio.Remote;
+
+/// <summary>
+/// One of QEMU's PCI device models as the configuration names it, and the command line that serves it. Every word is checked against what
+/// such a word looks like before it reaches the command line, where a comma would start another option.
+/// </summary>
+public sealed partial class RemoteModel
+{
+    /// <summary>What a device in the configuration starts with.</summary>
+    public const string Prefix = "remote:";
+
+    private const string DeviceId = "dev";
+    private const string NetdevId = "net";
+
+    private RemoteModel(string model, string? netdev, string[] drives, KeyValuePair<string, string>[] properties)
+    {
+        Model = model;
+        Netdev = netdev;
+        Drives = drives;
+        Properties = properties;
+    }
+
+    /// <summary>QEMU's name for the model, such as <c>e1000</c>.</summary>
+    public string Model { get; }
+
+    /// <summary>The device's name in Xinim.</summary>
+    public string Name => Prefix + Model;
+
+    /// <summary>Where a NIC's frames go; null for nowhere: everything sent counts as sent, nothing arrives.</summary>
+    public string? Netdev { get; }
+
+    /// <summary>Disks, as given.</summary>
+    public IReadOnlyList<string> Drives { get; }
+
+    /// <summary>Properties of the model, as given.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> Properties { get; }
+
+    /// <summary>Reads a device from the configuration.</summary>
+    /// <param name="device"><c>remote:MODEL</c>.</param>
+    /// <param name="netdev"><c>user</c> or <c>socket</c> with options, as for QEMU's -netdev: <c>socket,udp=127.0.0.1:9001,localaddr=127.0.0.1:9000</c>.</param>
+    /// <param name="drives">Each the absolute path of a raw image, with <c>,read-only=on</c> if need be, or <c>null-co,size=BYTES</c> for a disk that reads as zeroes.</param>
+    /// <param name="properties">Properties of the model such as <c>mac</c>, <c>serial</c>.</param>
+    /// <exception cref="LinuxException">A word is not what it should be; the message names it.</exception>
+    public static RemoteModel Parse(
+        string device, string? netdev = null, IEnumerable<string>? drives = null, IEnumerable<KeyValuePair<string, string>>? properties = null)
+    {
+        string model = device.StartsWith(Prefix, StringComparison.Ordinal) ? device[Prefix.Length..] : "";
+        if (!ModelPattern().IsMatch(model)) throw new LinuxException($"'{device}' names no device model; write for example 'remote:e1000'");
+        if (netdev is not null && !NetdevPattern().IsMatch(netdev))
+            throw new LinuxException($"netdev '{netdev}' of {device} is not understood; write 'user' or for example 'socket,udp=127.0.0.1:9001,localaddr=127.0.0.1:9000'");
+        string[] disks = [.. drives ?? []];
+        foreach (string drive in disks)
+        {
+            if (!DrivePattern().IsMatch(drive))
+                throw new LinuxException($"drive '{drive}' of {device} is not understood; write an absolute path (letters, digits, '_', '.', '/', '-') or 'null-co,size=1073741824'");
+        }
+        KeyValuePair<string, string>[] extra = [.. properties ?? []];
+        foreach ((string key, string value) in extra)
+        {
+            if (!KeyPattern().IsMatch(key) || !ValuePattern().IsMatch(value) || key is "id" or "netdev" or "drive" or "bus" or "romfile")
+                throw new LinuxException($"property '{key}={value}' of {device} is not allowed: letters, digits and '_.:/+-' only, and not id, netdev, drive, bus or romfile");
+        }
+        return new RemoteModel(model, netdev, disks, extra);
+    }
+
+    /// <summary>
+    /// Arguments for <see cref="QemuProgram.Name"/>. The process needs no privilege: it may run as any user, with no descriptors but
+    /// standard ones and the socket, and it ends when every holder of the socket's other end has closed it.
+    /// </summary>
+    /// <param name="fd">The number that the model's end of the socket has in the new process.</param>
+    public IReadOnlyList<string> CommandLine(int fd)
+    {
+        List<string> arguments =
+        [
+            // A small translation buffer: the remote machine has no processor, and the default reserves 1 GiB of addresses.
+            "-machine", "x-remote", "-accel", "tcg,tb-size=1", "-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none",
+            "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+        ];
+        if (Netdev is not null) arguments.AddRange(["-netdev", $"{Netdev},id={NetdevId}"]);
+        for (int i = 0; i < Drives.Count; i++) arguments.AddRange(["-blockdev", BlockDevice(Drives[i], i)]);
+        arguments.AddRange(["-device", Device()]);
+        // A host adapter takes its disks as devices of their own, other disk controllers take one as a property.
+        if (IsAhci) for (int i = 0; i < Drives.Count; i++) arguments.AddRange(["-device", $"ide-hd,drive=drive{Number(i)},bus={DeviceId}.{Number(i)}"]);
+        arguments.AddRange(["-object", $"x-remote-object,id=remote,devid={DeviceId},fd={Number(fd)}"]);
+        return arguments;
+    }
+
+    private bool IsAhci => Model is "ich9-ahci" or "ahci";
+
+    private static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
+
+    private static string BlockDevice(string drive, int index) => drive.StartsWith('/')
+        ? $"driver=raw,node-name=drive{Number(index)},file.driver=file,file.filename={drive}"
+        : $"driver=null-co,node-name=drive{Number(index)},read-zeroes=on,{drive["null-co,".Length..]}";
+
+    private string Device()
+    {
+        // No option ROM: nobody runs it, and its file is in another package.
+        List<string> words = [Model, $"id={DeviceId}", "romfile="];
+        // Without iommu_platform the virtio models ignore bus mastering: they use the machine's memory, not the function's view of it.
+        if (Model.StartsWith("virtio-", StringComparison.Ordinal)) words.AddRange(["disable-legacy=on", "iommu_platform=on"]);
+        if (Netdev is not null) words.Add($"netdev={NetdevId}");
+        if (Drives.Count > 0 && !IsAhci) words.Add("drive=drive0");
+        words.AddRange(Properties.Select(property => $"{property.Key}={property.Value}"));
+        return string.Join(',', words);
+    }
+
+    [GeneratedRegex(@"^[a-z0-9][a-z0-9._-]{0,63}\z")]
+    private static partial Regex ModelPattern();
+
+    [GeneratedRegex(@"^(user(,(net|host|dhcpstart|dns|restrict)=[0-9a-z./:-]+)*|socket(,(udp|localaddr|listen|connect|mcast)=[0-9A-Za-z.:\[\]-]+)+)\z")]
+    private static partial Regex NetdevPattern();
+
+    [GeneratedRegex(@"^(/[0-9A-Za-z_./-]+(,read-only=on)?|null-co,size=[0-9]{1,18}(,latency-ns=[0-9]{1,12})?)\z")]
+    private static partial Regex DrivePattern();
+
+    [GeneratedRegex(@"^[a-z][a-z0-9_-]{0,63}\z")]
+    private static partial Regex KeyPattern();
+
+    [GeneratedRegex(@"^[0-9A-Za-z_.:/+-]{0,255}\z")]
+    private static partial Regex ValuePattern();
+}
