@@ -1,0 +1,35 @@
+using System.Numerics;
+
+namespace Xinim.Drivers.Network.E1000;
+
+/// <summary>What a user may tune. The defaults suit a gigabit link with 2 KiB buffers.</summary>
+public sealed record E1000Options
+{
+    /// <summary>The smallest ring: with fewer descriptors a jumbo frame and its context descriptor fill it.</summary>
+    public const uint MinRing = 64;
+
+    /// <summary>The largest ring: RDLEN and TDLEN hold 65,536 descriptors, the manual promises 4,096 [SDM §13.4.27, §13.4.38].</summary>
+    public const uint MaxRing = 4096;
+
+    /// <summary>Transmit descriptors, a power of two from 64 to 4,096.</summary>
+    public uint TxDescriptors { get; init; } = 1024;
+
+    /// <summary>Receive descriptors, a power of two from 64 to 4,096: more than for transmit, since their number is the burst that a slow client survives.</summary>
+    public uint RxDescriptors { get; init; } = 2048;
+
+    /// <summary>Least time between interrupts in units of 256 ns, or null to follow the load. 0 switches moderation off.</summary>
+    public ushort? ThrottleInterval { get; init; }
+
+    /// <exception cref="ArgumentException">A ring size that the device or the index arithmetic cannot do.</exception>
+    internal void Check()
+    {
+        CheckRing(nameof(TxDescriptors), TxDescriptors);
+        CheckRing(nameof(RxDescriptors), RxDescriptors);
+    }
+
+    private static void CheckRing(string name, uint count)
+    {
+        if (count is < MinRing or > MaxRing || !BitOperations.IsPow2(count))
+            throw new ArgumentException($"{name} is {count}; it must be a power of two from {MinRing} to {MaxRing}");
+    }
+}
