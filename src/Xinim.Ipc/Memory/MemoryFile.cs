@@ -16,6 +16,9 @@ internal static unsafe class MemoryFile
     public static (SafeFileHandle Handle, long Size, int PageSize, string? Reason) Create(string name, long size, PageChoice pages)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(size);
+        // The kernel would try: fallocate takes page after page until the out-of-memory killer ends some process, not always this one.
+        long machine = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        if (size > machine) throw new LinuxException($"no memory for the {size}-byte region '{name}': this machine has {machine} bytes; ask for less");
         string? reason = null;
         if (pages == PageChoice.Huge1GiB && TryCreate(name, size, Huge1GiB, ref reason) is { } giant) return (giant, RoundUp(size, Huge1GiB), Huge1GiB, reason);
         if (pages != PageChoice.Ordinary && TryCreate(name, size, Huge2MiB, ref reason) is { } huge) return (huge, RoundUp(size, Huge2MiB), Huge2MiB, reason);

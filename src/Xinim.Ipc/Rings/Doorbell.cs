@@ -25,6 +25,7 @@ public sealed unsafe class Doorbell
     /// <param name="handle">The eventfd; not owned.</param>
     public Doorbell(SharedRegion region, long offset, SafeFileHandle handle)
     {
+        if ((region.Access & RegionAccess.Write) == 0) throw new ArgumentException("a doorbell needs a writable mapping: both sides write its word", nameof(region));
         _region = region;
         _wakeMe = (uint*)Unsafe.AsPointer(ref region.At<uint>(offset));
         Handle = handle;

@@ -10,6 +10,8 @@ namespace Xinim.Ipc.Rings;
 /// </summary>
 public static class MessageRing
 {
+    private const int Alignment = 128;
+
     /// <summary>Bytes that a ring takes in its region, a multiple of 128.</summary>
     /// <param name="capacity">Elements, a power of two from 2 to 1,048,576.</param>
     public static long SizeOf<T>(uint capacity)
@@ -25,6 +27,7 @@ public static class MessageRing
         where T : unmanaged
     {
         _ = region.Slice(offset, checked((int)SizeOf<T>(capacity)));
+        CheckPlace(region, offset);
         region.At<RingHeader>(offset) = new RingHeader
         {
             Magic = RingHeader.ExpectedMagic,
@@ -39,6 +42,7 @@ public static class MessageRing
     internal static RingHeader CheckHeader<T>(SharedRegion region, long offset, uint generation)
         where T : unmanaged
     {
+        CheckPlace(region, offset);
         RingHeader header = region.At<RingHeader>(offset);
         if (header.Magic != RingHeader.ExpectedMagic || header.Version != RingHeader.ExpectedVersion)
             throw new RingException($"no ring at offset {offset}: magic 0x{header.Magic:x}, version {header.Version}");
@@ -49,6 +53,13 @@ public static class MessageRing
         if (!IsCapacity(header.Capacity) || offset > region.Size - SizeOf<T>(header.Capacity))
             throw new RingException($"the ring at offset {offset} claims {header.Capacity} elements, which its region of {region.Size} bytes cannot hold");
         return header;
+    }
+
+    /// <summary>Both ends write an index, and false sharing would come back with an offset between two lines.</summary>
+    private static void CheckPlace(SharedRegion region, long offset)
+    {
+        if (offset % Alignment != 0) throw new ArgumentOutOfRangeException(nameof(offset), offset, $"a ring starts at a multiple of {Alignment} bytes");
+        if ((region.Access & RegionAccess.Write) == 0) throw new ArgumentException("a ring needs a writable mapping: each end publishes an index", nameof(region));
     }
 
     private static bool IsCapacity(uint capacity) => capacity is >= 2 and <= RingHeader.MaxCapacity && BitOperations.IsPow2(capacity);

@@ -63,7 +63,8 @@ public sealed unsafe class RingConsumer<T>
     {
         uint tail = MemoryOrder.ObserveIndex(ref _header->Tail);
         uint ready = tail - _head;
-        if (ready > Capacity)
+        // Beyond the capacity, or back behind what was seen before.
+        if (ready > Capacity || ready < _cachedTail - _head)
             throw new RingException($"the producer's index {tail} is impossible: {_head} released, capacity {Capacity} (region of {_region.Size} bytes)");
         _cachedTail = tail;
         return ready;

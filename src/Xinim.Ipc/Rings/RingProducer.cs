@@ -70,7 +70,8 @@ public sealed unsafe class RingProducer<T>
     private uint Used(uint head)
     {
         uint used = _tail - head;
-        return used <= Capacity
+        // Beyond the capacity, or back behind what was seen before.
+        return used <= Capacity && used <= _tail - _cachedHead
             ? used
             : throw new RingException($"the consumer's index {head} is impossible: {_tail} published, capacity {Capacity} (region of {_region.Size} bytes)");
     }
