@@ -25,9 +25,6 @@ public interface IDeviceBackend : IDisposable
     /// <summary>Descriptors to pass to the driver, in the order its implementation wants. Owned by this object.</summary>
     IReadOnlyList<SafeFileHandle> DriverHandles { get; }
 
-    /// <summary>Bytes of each of the six BARs, 0 for none.</summary>
-    IReadOnlyList<ulong> BarSizes { get; }
-
     /// <summary>Makes a region visible to the device.</summary>
     /// <returns>Where the device sees its first byte.</returns>
     /// <exception cref="Ipc.LinuxException">No address space, mapping slots or lockable memory left; the message says which and what to do.</exception>

@@ -1,5 +1,7 @@
 using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc;
+using Xinim.Vfio.Remote;
+using Xinim.Vfio.Vfio;
 
 namespace Xinim.Vfio;
 
@@ -9,7 +11,10 @@ public static class PciDeviceFactory
     /// <param name="kind">The bus implementation, as the supervisor says.</param>
     /// <param name="name">For messages.</param>
     /// <param name="handles">As <see cref="IDeviceBackend.DriverHandles"/>; owned by the result.</param>
-    /// <param name="barSizes">Bytes of each BAR, 0 for none.</param>
-    public static IPciDevice Open(BackendKind kind, string name, SafeFileHandle[] handles, ReadOnlySpan<ulong> barSizes)
-        => throw new LinuxException($"device {name} is on bus {kind}, which this build does not know");
+    public static IPciDevice Open(BackendKind kind, string name, SafeFileHandle[] handles) => (kind, handles.Length) switch
+    {
+        (BackendKind.Vfio, 1) => VfioPciDevice.FromHandle(handles[0], name),
+        (BackendKind.Remote, 1) => RemotePciDevice.FromHandles(handles[0], name),
+        _ => throw new LinuxException($"device {name} came on bus {(uint)kind} with {handles.Length} descriptors, which this driver does not know"),
+    };
 }

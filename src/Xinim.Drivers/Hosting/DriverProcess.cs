@@ -72,7 +72,7 @@ public static class DriverProcess
     {
         SafeFileHandle[] handles = new SafeFileHandle[what.DeviceHandles];
         for (int i = 0; i < handles.Length; i++) handles[i] = start.TakeHandle(i + 1);
-        return PciDeviceFactory.Open((BackendKind)what.Backend, what.Device.ToString(), handles, what.Bars);
+        return PciDeviceFactory.Open((BackendKind)what.Backend, what.Device.ToString(), handles);
     }
 
     private static void Tell(Channel channel, ControlMessage type, uint generation, string text)

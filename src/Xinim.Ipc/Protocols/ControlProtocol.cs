@@ -80,15 +80,6 @@ public struct StartMessage
 
     /// <summary>Which driver of the executable.</summary>
     public FixedText Driver;
-
-    /// <summary>Sizes of the BARs in bytes, 0 for none: a driver does not resize them.</summary>
-    public BarSizes Bars;
-
-    [InlineArray(6)]
-    public struct BarSizes
-    {
-        private ulong _first;
-    }
 }
 
 /// <summary>A region that is mapped for the device.</summary>

@@ -192,20 +192,15 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
 
     private TimeSpan AnswerLimit => TimeSpan.FromMilliseconds(Manifest.AnswerLimit);
 
-    private StartMessage StartMessageFor()
+    private StartMessage StartMessageFor() => new()
     {
-        StartMessage message = new()
-        {
-            Backend = (uint)Backend.Kind,
-            DeviceHandles = (uint)Backend.DriverHandles.Count,
-            Work = new RegionMessage(WorkRegion, RegionAccess.ReadWrite, _workIova.Value, (ulong)_work.Size),
-            Poll = _poll ? 1u : 0,
-            Device = FixedText.From(Backend.Name),
-            Driver = FixedText.From(Manifest.Name),
-        };
-        for (int bar = 0; bar < Backend.BarSizes.Count; bar++) message.Bars[bar] = Backend.BarSizes[bar];
-        return message;
-    }
+        Backend = (uint)Backend.Kind,
+        DeviceHandles = (uint)Backend.DriverHandles.Count,
+        Work = new RegionMessage(WorkRegion, RegionAccess.ReadWrite, _workIova.Value, (ulong)_work.Size),
+        Poll = _poll ? 1u : 0,
+        Device = FixedText.From(Backend.Name),
+        Driver = FixedText.From(Manifest.Name),
+    };
 
     private void OnReady(ChannelMessage answer)
     {
