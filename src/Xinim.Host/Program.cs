@@ -1,1 +1,5 @@
-return 0;
+using System.CommandLine;
+using Xinim.Host.Daemon;
+
+RootCommand root = new("User-space device drivers in separate, unprivileged processes") { DaemonCommand.Create() };
+return root.Parse(args).Invoke();

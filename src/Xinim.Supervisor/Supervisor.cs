@@ -100,6 +100,7 @@ public sealed class Supervisor : IDisposable
     {
         foreach (ClientSession client in _clients.ToArray()) client.Dispose();
         foreach (ManagedDevice device in _devices) device.Dispose();
+        _devices.Clear();
         _listener.Dispose();
         _loop.Dispose();
     }
