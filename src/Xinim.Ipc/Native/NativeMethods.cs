@@ -47,6 +47,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(LibC, EntryPoint = "posix_spawn_file_actions_adddup2")]
     public static partial int SpawnActionsDuplicate(void* actions, int from, int to);
 
+    [LibraryImport(LibC, EntryPoint = "posix_spawn_file_actions_addclosefrom_np")]
+    public static partial int SpawnActionsCloseFrom(void* actions, int lowest);
+
     [LibraryImport(LibC, EntryPoint = "posix_spawnattr_init")]
     public static partial int SpawnAttributesInit(void* attributes);
 

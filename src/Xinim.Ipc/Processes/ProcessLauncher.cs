@@ -20,6 +20,7 @@ public static unsafe class ProcessLauncher
 
     // posix_spawn's opaque structs have 80 and 336 bytes in glibc on x86-64; roomier than that on purpose.
     private const int OpaqueBytes = 512;
+    private const short OwnGroup = 0x02;
     private const short SetSignalDefault = 0x04;
     private const short SetSignalMask = 0x08;
 
@@ -59,7 +60,9 @@ public static unsafe class ProcessLauncher
         {
             Redirect(actions, nothing, 0, copies, request);
             for (int i = 0; i < request.Handles.Count; i++) Redirect(actions, request.Handles[i], FirstHandle + i, copies, request);
-            ResetSignals(attributes);
+            // Whatever the launcher itself inherited without close-on-exec ends here (glibc 2.34).
+            Check(NativeMethods.SpawnActionsCloseFrom(actions, FirstHandle + request.Handles.Count), request);
+            SetAttributes(attributes);
             using NativeStrings arguments = new([request.Executable, .. request.Arguments]);
             using NativeStrings environment = new(request.Environment);
             byte[] path = Encoding.UTF8.GetBytes(request.Executable + '\0');
@@ -84,8 +87,11 @@ public static unsafe class ProcessLauncher
         Check(NativeMethods.SpawnActionsDuplicate(actions, Descriptor.Number(copy), target), request);
     }
 
-    /// <summary>The runtime ignores SIGPIPE and blocks what it handles elsewhere; a child starts as if from a shell.</summary>
-    private static void ResetSignals(void* attributes)
+    /// <summary>
+    /// The runtime ignores SIGPIPE and blocks what it handles elsewhere; a child starts as if from a shell. It leads a process group of its
+    /// own: Ctrl-C at the launcher's terminal is the launcher's to handle.
+    /// </summary>
+    private static void SetAttributes(void* attributes)
     {
         const int SignalSetBytes = 128;
         byte* all = stackalloc byte[SignalSetBytes];
@@ -94,7 +100,7 @@ public static unsafe class ProcessLauncher
         new Span<byte>(none, SignalSetBytes).Clear();
         _ = NativeMethods.SpawnAttributesSetDefault(attributes, all);
         _ = NativeMethods.SpawnAttributesSetMask(attributes, none);
-        _ = NativeMethods.SpawnAttributesSetFlags(attributes, SetSignalDefault | SetSignalMask);
+        _ = NativeMethods.SpawnAttributesSetFlags(attributes, OwnGroup | SetSignalDefault | SetSignalMask);
     }
 
     private static void Check(int error, LaunchRequest request)

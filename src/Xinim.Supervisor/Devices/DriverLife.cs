@@ -27,6 +27,8 @@ internal interface IDriverObserver
 /// </summary>
 internal sealed class DriverLife : IDisposable
 {
+    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(1);
+
     private readonly EventLoop _loop;
     private readonly IDriverObserver _observer;
     private readonly ChildProcess _child;
@@ -123,8 +125,9 @@ internal sealed class DriverLife : IDisposable
                 using (message) Dispatch(message);
             }
 
+            // Usually the process is ending: its exit says more. One that only closed its channel serves nobody.
             _watches[1].Dispose();
-            Kill("it closed its channel");
+            _watches.Add(_loop.After(EndLimit, () => Kill("it closed its channel and did not end")));
         }
         catch (ChannelException exception)
         {

@@ -249,13 +249,16 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         Client.StopIntake();
         try
         {
-            Backend.DisableInterrupts();
-            Backend.ClearBusMaster();
-            Backend.Reset();
+            if (State != DeviceState.Gone)
+            {
+                Backend.DisableInterrupts();
+                Backend.ClearBusMaster();
+                Backend.Reset();
+            }
         }
         catch (Exception exception) when (exception is LinuxException or DeviceFaultException)
         {
-            // A device that does not answer has been pulled or its model has died; it is unmapped from memory all the same.
+            // A device that does not answer has been pulled or is about to be; the IOMMU's mappings go all the same.
             _log.LogError("{Device}: cannot be made quiet: {Reason}", Name, exception.Message);
         }
 

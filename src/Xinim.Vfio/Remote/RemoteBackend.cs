@@ -68,7 +68,17 @@ public sealed class RemoteBackend : IDeviceBackend
     /// <exception cref="LinuxException">Seven regions are mapped already, the protocol's limit.</exception>
     public Iova Map(SharedRegion region, RegionAccess deviceAccess) => _memory.Map(region);
 
-    public void Unmap(Iova start, long size) => _memory.Unmap(start, size);
+    public void Unmap(Iova start, long size)
+    {
+        try
+        {
+            _memory.Unmap(start, size);
+        }
+        catch (DeviceFaultException)
+        {
+            // The model has ended, and its mappings with it.
+        }
+    }
 
     /// <summary>
     /// Turns the line to eventfds that nobody looks at: the protocol can replace eventfds, not take them away. Not answered, so it
