@@ -52,5 +52,9 @@ public sealed class ArchitectureTests
         Assert.DoesNotContain(Tree.Files.Keys, path => path.Contains("/obj/", StringComparison.Ordinal));
     }
 
-    private static void Holds(IEnumerable<string> violations) => Assert.Equal("", string.Join('\n', violations));
+    private static void Holds(IEnumerable<string> violations)
+    {
+        string[] found = [.. violations];
+        Assert.True(found.Length == 0, $"{found.Length} places break the rule:\n{string.Join('\n', found)}");
+    }
 }

@@ -38,13 +38,28 @@ public sealed class CitationRuleTests
         Assert.Single(Check(Head + Wrap("public const uint Rctl = 0x100; // [OTHER §13.4.22]")));
 
     [Fact]
-    public void The_other_files_of_a_device_name_what_they_cite()
+    public void The_head_of_the_register_map_names_the_sources_of_its_folder()
     {
         (string, string) registers = ("src/Xinim.Drivers/X/XRegisters.cs", Head + Wrap(""));
-        Assert.NotEmpty(CitationRule.Check(SourceTree.Of(registers, ("src/Xinim.Drivers/X/XQueues.cs", "class Q { /* [SDM §3.2] */ }"))));
+        Assert.Empty(CitationRule.Check(SourceTree.Of(registers, ("src/Xinim.Drivers/X/XQueues.cs", "class Q { /* [SDM §3.2] */ }"))));
+        Assert.NotEmpty(CitationRule.Check(SourceTree.Of(registers, ("src/Xinim.Drivers/X/XQueues.cs", "class Q { /* [82574 §3.2] */ }"))));
+        Assert.Empty(CitationRule.Check(SourceTree.Of(registers, ("src/Xinim.Drivers/X/XQueues.cs", "// [82574] = B\nclass Q { /* [82574 §3.2] */ }"))));
+        Assert.NotEmpty(CitationRule.Check(SourceTree.Of(registers, ("src/Xinim.Drivers/Y/YRegisters.cs", "class R { /* [SDM §3.2] */ }"))));
+    }
+
+    [Fact]
+    public void Bring_up_and_memory_layout_cite_and_glue_need_not()
+    {
+        (string, string) registers = ("src/Xinim.Drivers/X/XRegisters.cs", Head + Wrap(""));
         Assert.NotEmpty(CitationRule.Check(SourceTree.Of(registers, ("src/Xinim.Drivers/X/XHardware.cs", "class H { }"))));
+        Assert.NotEmpty(CitationRule.Check(SourceTree.Of(registers, ("src/Xinim.Drivers/X/XDescriptors.cs", "class H { }"))));
         Assert.Empty(CitationRule.Check(SourceTree.Of(registers, ("src/Xinim.Drivers/X/XDriver.cs", "class D { }"))));
     }
+
+    [Fact]
+    public void Bits_in_a_file_of_their_own_cite_too() => Assert.NotEmpty(CitationRule.Check(SourceTree.Of(
+        ("src/Xinim.Drivers/X/XRegisters.cs", Head + Wrap("")),
+        ("src/Xinim.Drivers/X/XRegisterBits.cs", "public enum Ctrl : uint\n{\n    FullDuplex = 1,\n}"))));
 
     private static string Wrap(string body) => $"public static class R\n{{\n{body}\n}}\n";
 

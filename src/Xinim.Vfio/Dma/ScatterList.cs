@@ -65,7 +65,7 @@ public sealed class ScatterList
         (int count, ScatterSegment last) = (Count, Count > 0 ? _segments[Count - 1] : default);
         ulong left = length;
         ulong at = start.Value;
-        if (count > 0 && last.Start.Value + last.Length == at)
+        if (count > 0 && at != 0 && last.Start.Value + last.Length == at)
         {
             ulong taken = Math.Min(left, Room(last.Start.Value) - last.Length);
             _segments[count - 1] = last with { Length = last.Length + (uint)taken };

@@ -63,7 +63,8 @@ internal sealed class IommuMap : IDmaMap
 
     public void Unmap(Iova start, long size)
     {
-        if (!_addresses.Contains(start, (ulong)size)) throw new ArgumentException($"no region of {size} bytes is mapped at {start}", nameof(start));
+        if (size % (long)_addresses.Granule != 0 || !_addresses.Contains(start, (ulong)size))
+            throw new ArgumentException($"no region of {size} bytes is mapped at {start}", nameof(start));
         _container.Unmap(start, (ulong)size);
         // Only now: an address that the IOMMU still translates must not be handed out again.
         _addresses.Free(start, (ulong)size);

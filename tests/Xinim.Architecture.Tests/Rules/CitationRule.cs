@@ -5,35 +5,48 @@ namespace Xinim.Architecture.Tests.Rules;
 /// <summary>
 /// Whoever reads a driver can open the manual at the right place. In a device's folder (one that holds a <c>*Registers.cs</c>):
 /// <list type="bullet">
-/// <item>each register, each register offset and each bit of a <c>*Registers.cs</c> cites its section as <c>[NAME §1.2.3]</c>, in the comment
-/// above it or behind it; the bits of an enum may share the citation in the comment above the enum;</item>
-/// <item>each file that cites NAME says at its head, before the first type, which document that is: <c>[NAME] = title, edition</c>;</item>
-/// <item><c>*Registers.cs</c>, <c>*Descriptors.cs</c> and <c>*Hardware.cs</c> name at least one source.</item>
+/// <item>each register, each constant and each bit of a <c>*Registers.cs</c> or <c>*RegisterBits.cs</c> cites its section as
+/// <c>[NAME §1.2.3]</c>, in the comment above it or behind it; the bits of an enum may share the citation in the comment above the enum;</item>
+/// <item>the head of <c>*Registers.cs</c>, before its first type, says for the whole folder which document NAME is:
+/// <c>[NAME] = title, edition</c>; a file that cites another document names it in a head of its own;</item>
+/// <item><c>*Descriptors.cs</c> and <c>*Hardware.cs</c> cite something.</item>
 /// </list>
 /// </summary>
 internal static partial class CitationRule
 {
     private const string Drivers = "src/Xinim.Drivers/";
-    private static readonly string[] NeedSources = ["Registers.cs", "Descriptors.cs", "Hardware.cs"];
+    private static readonly string[] MustCite = ["Descriptors.cs", "Hardware.cs"];
 
     public static IEnumerable<string> Check(SourceTree tree)
     {
-        SourceFile[] files = [.. tree.Under(Drivers, ".cs")];
-        HashSet<string> devices = [.. files.Where(IsRegisterFile).Select(file => file.Folder)];
-        return files.Where(file => devices.Contains(file.Folder)).SelectMany(file => Sources(file).Concat(IsRegisterFile(file) ? Registers(file) : []));
+        foreach (IGrouping<string, SourceFile> folder in tree.Under(Drivers, ".cs").GroupBy(file => file.Folder))
+        {
+            SourceFile[] maps = [.. folder.Where(file => EndsWith(file, "Registers.cs"))];
+            if (maps.Length == 0) continue;
+            foreach (SourceFile map in maps.Where(map => !NamedSources(map).Any()))
+                yield return $"{map.Path}: the head names no source ('[SDM] = title, edition')";
+            string[] named = [.. maps.SelectMany(NamedSources)];
+            foreach (string violation in folder.SelectMany(file => Sources(file, named))) yield return violation;
+            foreach (string violation in folder.Where(file => EndsWith(file, "Registers.cs") || EndsWith(file, "RegisterBits.cs")).SelectMany(Registers))
+                yield return violation;
+        }
     }
 
-    private static bool IsRegisterFile(SourceFile file) => file.Name.EndsWith("Registers.cs", StringComparison.Ordinal);
+    private static bool EndsWith(SourceFile file, string end) => file.Name.EndsWith(end, StringComparison.Ordinal);
 
-    private static IEnumerable<string> Sources(SourceFile file)
+    private static IEnumerable<string> NamedSources(SourceFile file)
     {
         int firstType = Array.FindIndex(file.Code, line => TypeDeclaration().IsMatch(line));
         string head = string.Join('\n', file.Lines.Take(firstType < 0 ? file.Lines.Length : firstType));
-        HashSet<string> named = [.. Source().Matches(head).Select(match => match.Groups[1].Value)];
-        if (named.Count == 0 && NeedSources.Any(end => file.Name.EndsWith(end, StringComparison.Ordinal)))
-            yield return $"{file.Path}: the head names no source ('[SDM] = title, edition')";
-        foreach (string unknown in Citation().Matches(file.Text).Select(match => match.Groups[1].Value).Distinct().Where(name => !named.Contains(name)))
-            yield return $"{file.Path}: cites [{unknown}], which its head does not name ('[{unknown}] = title, edition')";
+        return Source().Matches(head).Select(match => match.Groups[1].Value);
+    }
+
+    private static IEnumerable<string> Sources(SourceFile file, string[] named)
+    {
+        string[] cited = [.. Citation().Matches(file.Text).Select(match => match.Groups[1].Value).Distinct()];
+        if (cited.Length == 0 && MustCite.Any(end => EndsWith(file, end))) yield return $"{file.Path}: cites no section at all";
+        foreach (string unknown in cited.Except(named).Except(NamedSources(file)))
+            yield return $"{file.Path}: cites [{unknown}]; no head says what that is ('[{unknown}] = title, edition')";
     }
 
     private static IEnumerable<string> Registers(SourceFile file)
@@ -77,10 +90,10 @@ internal static partial class CitationRule
         return code.Length == 0 ? file.Lines[line].TrimStart().StartsWith("//", StringComparison.Ordinal) : code[0] == '[' && code[^1] == ']';
     }
 
-    [GeneratedRegex(@"\[([A-Z][\w.+-]*) §[0-9A-Z]+(?:\.[0-9A-Za-z]+)*(?:[,;–-][^\]]*)?\]")]
+    [GeneratedRegex(@"\[([A-Z0-9][\w.+-]*) §[0-9A-Z]+(?:\.[0-9A-Za-z]+)*(?:[,;–-][^\]]*)?\]")]
     private static partial Regex Citation();
 
-    [GeneratedRegex(@"\[([A-Z][\w.+-]*)\] = \S")]
+    [GeneratedRegex(@"\[([A-Z0-9][\w.+-]*)\] = \S")]
     private static partial Regex Source();
 
     [GeneratedRegex(@"\b(class|struct|enum|interface|record)\s+\w")]
