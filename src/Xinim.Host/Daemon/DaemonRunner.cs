@@ -30,14 +30,15 @@ internal static class DaemonRunner
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(30));
         using IHost host = builder.Build();
         ILogger log = host.Services.GetRequiredService<ILogger<Supervisor.Supervisor>>();
+        DaemonService service = host.Services.GetRequiredService<DaemonService>();
         using DeviceSet devices = new(log, options);
         // Disposed of before the devices' bindings are put back: a bound device that is still open would make the kernel wait.
         using Supervisor.Supervisor supervisor = host.Services.GetRequiredService<Supervisor.Supervisor>();
         devices.OpenAll(supervisor, configuration, manifests);
         log.LogInformation("serving {Devices} at {Socket}", supervisor.DeviceNames, configuration.Socket);
         host.Run();
-        if (host.Services.GetRequiredService<DaemonService>().Failure is not { } failure) return 0;
-        log.LogCritical(failure, "the supervisor's loop failed");
+        if (service.Failure is not { } failure) return 0;
+        Console.Error.WriteLine($"xinim daemon: the supervisor's loop failed: {failure}");
         return 1;
     }
 
