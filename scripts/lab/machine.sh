@@ -25,8 +25,9 @@ add_core() {
 }
 
 kernel_arguments() {
-  # panic=-1 restarts at once, which -no-reboot turns into the end of QEMU.
-  printf '%s' 'console=ttyS0 panic=-1 intel_iommu=on mitigations=off audit=0 nowatchdog '
+  # panic=-1 restarts at once, which -no-reboot turns into the end of QEMU. no_timer_check: on a busy host the guest may not
+  # get the processor for as long as the kernel waits for its first timer interrupts, and it panics if they are missing.
+  printf '%s' 'console=ttyS0 panic=-1 no_timer_check intel_iommu=on mitigations=off audit=0 nowatchdog '
   printf 'hugepagesz=2M hugepages=%s ' "$HUGEPAGES"
   if ((VERBOSE)); then printf 'ignore_loglevel '; else printf 'quiet '; fi
   printf '%s' "$APPEND"
