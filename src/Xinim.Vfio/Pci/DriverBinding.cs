@@ -78,7 +78,7 @@ public sealed class DriverBinding
         string? now = _devices.Find(address).Driver;
         if (previous is not null && now != previous)
             throw new LinuxException($"{address} did not go back to {previous} (it has {now ?? "no driver"}); the kernel's log says why");
-        File.Delete(StateFile(address));
+        Forget(address);
         return now;
     }
 
@@ -124,7 +124,7 @@ public sealed class DriverBinding
         {
             if (_devices.Find(before.Address).Driver == before.Driver) _write(Attribute(before.Address, "driver_override"), "\n");
             else Restore(before.Address);
-            File.Delete(StateFile(before.Address));
+            Forget(before.Address);
         }
         catch (LinuxException)
         {
@@ -152,6 +152,18 @@ public sealed class DriverBinding
         catch (Exception error) when (error is UnauthorizedAccessException or IOException)
         {
             throw new LinuxException($"cannot remember the driver of {address} in {_paths.StateDirectory}; run as root ({error.Message})");
+        }
+    }
+
+    private void Forget(PciAddress address)
+    {
+        try
+        {
+            if (File.Exists(StateFile(address))) File.Delete(StateFile(address));
+        }
+        catch (Exception error) when (error is UnauthorizedAccessException or IOException)
+        {
+            throw new LinuxException($"cannot remove {StateFile(address)}; run as root ({error.Message})");
         }
     }
 
