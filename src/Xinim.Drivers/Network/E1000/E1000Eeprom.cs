@@ -63,6 +63,7 @@ internal sealed class E1000Eeprom(E1000Registers registers, EepromAccess access)
             Put(data);
         }
 
+        Put(selected); // DI settles before the next edge
         uint value = 0;
         for (int bit = 0; bit < 16; bit++)
         {
