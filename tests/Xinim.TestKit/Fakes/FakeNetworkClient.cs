@@ -128,7 +128,7 @@ public sealed class FakeNetworkClient : IDisposable
             NetBuffer buffer = Client.Received.Read(i);
             parts.Add(buffer);
             if ((buffer.Flags & NetFlags.More) != 0) continue;
-            frames.Add((buffer, [.. parts.SelectMany(part => RxPool.Memory!.Slice(part.Offset, (int)part.Length).ToArray())]));
+            frames.Add((buffer, (buffer.Flags & NetFlags.Rejected) != 0 ? [] : [.. parts.SelectMany(part => RxPool.Memory!.Slice(part.Offset, (int)part.Length).ToArray())]));
             if (repost) foreach (NetBuffer part in parts.Where(part => (part.Flags & NetFlags.Rejected) == 0)) Post(1, (uint)part.Cookie);
             parts.Clear();
         }
