@@ -31,6 +31,7 @@ internal static class EchoPeer
             bool idle = source.Peek(1) == 0 || target.Reserve(1) == 0;
             if (idle && (Descriptor.Poll((int)PeerProcess.Limit.TotalMilliseconds, sleep.Handle, channel.Handle) & 1) == 0) return 0;
             sleep.Awake();
+            sleep.TakeSignal();
         }
     }
 

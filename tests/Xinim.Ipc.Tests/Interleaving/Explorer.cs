@@ -10,6 +10,10 @@ internal interface IProgram
     /// <exception cref="ViolationException">The step shows that the program is wrong.</exception>
     bool Step(Machine machine, int thread);
 
+    /// <summary>Something from outside that may happen to a thread in this state, or not.</summary>
+    /// <returns>False where nothing may.</returns>
+    bool Interfere(Machine machine, int thread);
+
     bool IsDone(Machine machine);
 
     /// <summary>What the next step of a thread is, for a counterexample.</summary>
@@ -60,6 +64,8 @@ internal sealed class Explorer(IProgram program)
             _violation ??= $"{violation.Message}\n{Trace(at)}{step}\n";
         }
 
+        next = _states[at].Clone();
+        if (program.Interfere(next, thread)) Visit(next, at, $"{thread}: interrupt");
         foreach (int index in _states[at].Flushable(thread))
         {
             next = _states[at].Clone();

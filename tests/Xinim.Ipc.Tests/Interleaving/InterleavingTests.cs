@@ -13,9 +13,12 @@ public sealed class InterleavingTests
     [InlineData(5, 4, 3)]
     public void Nothing_is_lost_torn_or_slept_through(int elements, int capacity, int batch)
     {
-        Verdict verdict = Explorer.Explore(new RingModel(elements, capacity, batch));
-        Assert.Null(verdict.Problem);
-        Assert.True(verdict.States > 500, $"only {verdict.States} states: the explorer does not explore");
+        foreach (Sleeper sleeper in Enum.GetValues<Sleeper>())
+        {
+            Verdict verdict = Explorer.Explore(new RingModel(elements, capacity, batch, sleeper));
+            Assert.Null(verdict.Problem);
+            Assert.True(verdict.States > 500, $"only {verdict.States} states: the explorer does not explore");
+        }
     }
 
     [Theory]
@@ -28,7 +31,10 @@ public sealed class InterleavingTests
     [InlineData(nameof(Mutation.NoSignal), "the end cannot be reached")]
     public void Every_part_of_the_protocol_is_needed(string mutation, string problem)
     {
-        Verdict verdict = Explorer.Explore(new RingModel(3, 2, 1, Enum.Parse<Mutation>(mutation)));
-        Assert.Contains(problem, verdict.Problem ?? "nothing was found");
+        foreach (Sleeper sleeper in Enum.GetValues<Sleeper>())
+        {
+            Verdict verdict = Explorer.Explore(new RingModel(3, 2, 1, sleeper, Enum.Parse<Mutation>(mutation)));
+            Assert.Contains(problem, verdict.Problem ?? $"nothing was found with {sleeper}");
+        }
     }
 }

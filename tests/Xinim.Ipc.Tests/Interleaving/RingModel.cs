@@ -27,12 +27,30 @@ internal enum Mutation
     NoSignal,
 }
 
+/// <summary>How the two users of a doorbell wake up.</summary>
+internal enum Sleeper
+{
+    /// <summary>A client polls: Awake, then TakeSignal, whether it slept or not.</summary>
+    Poll,
+
+    /// <summary>A driver's event loop: its handler calls TakeSignal when the event woke it, Awake follows.</summary>
+    Loop,
+
+    /// <summary>The same loop, woken once by something else, such as an interrupt: nothing is taken.</summary>
+    LoopWithInterrupt,
+}
+
 /// <summary>
 /// <c>RingProducer</c> (thread 0) and <c>RingConsumer</c> (thread 1), each sleeping behind a <c>Doorbell</c> while it has nothing to do,
 /// one shared access a step. Both ends are one program with the roles of the words swapped. Elements have two words, so that a torn one
 /// shows; indices are bytes and wrap in the middle of the run. <see cref="TranscriptionTests"/> holds the real code to what is modelled here.
 /// </summary>
-internal sealed class RingModel(int elements, int capacity, int batch, Mutation mutation = Mutation.None) : IProgram
+/// <param name="elements">How many go through the ring.</param>
+/// <param name="capacity">Slots, a power of two.</param>
+/// <param name="batch">Elements a publication at most.</param>
+/// <param name="sleeper">In which order a sleeper wakes up.</param>
+/// <param name="mutation">What is wrong.</param>
+internal sealed class RingModel(int elements, int capacity, int batch, Sleeper sleeper = Sleeper.Poll, Mutation mutation = Mutation.None) : IProgram
 {
     private const byte FirstIndex = 254;
 
@@ -40,7 +58,7 @@ internal sealed class RingModel(int elements, int capacity, int batch, Mutation 
     private const int Index = 0, WakeMe = 2, Event = 4, Slots = 6;
 
     // Registers: own index, cached peer index, elements taken from the batch, element words loaded.
-    private const int Own = 0, Cached = 1, Filled = 2, First = 3, Second = 4;
+    private const int Own = 0, Cached = 1, Filled = 2, First = 3, Second = 4, Interrupts = 5;
 
     private enum At
     {
@@ -52,7 +70,7 @@ internal sealed class RingModel(int elements, int capacity, int batch, Mutation 
 
     public Machine Start()
     {
-        Machine machine = new(Slots + (2 * capacity), registers: 5);
+        Machine machine = new(Slots + (2 * capacity), registers: 6);
         for (int thread = 0; thread < 2; thread++)
             machine.Memory[Index + thread] = machine.Registers[thread][Own] = machine.Registers[thread][Cached] = FirstIndex;
         return machine;
@@ -70,9 +88,9 @@ internal sealed class RingModel(int elements, int capacity, int batch, Mutation 
             At.SetFlag => Store(machine, thread, WakeMe + thread, 1, At.PrepareFence),
             At.PrepareFence => Fence(machine, thread, Mutation.NoFenceInPrepare, At.SecondLook),
             At.SecondLook => mutation == Mutation.NoSecondLook ? At.Wait : Look(machine, thread, otherwise: BeforeWait, found: At.ClearFlag),
-            At.Wait => machine.Memory[Event + thread] != 0 ? At.ClearFlag : null,
-            At.ClearFlag => Store(machine, thread, WakeMe + thread, 0, At.Drain),
-            At.Drain => Drain(machine, thread, BeforeLook(thread)),
+            At.Wait => machine.Memory[Event + thread] == 0 ? null : sleeper == Sleeper.Poll ? At.ClearFlag : At.Drain,
+            At.ClearFlag => Store(machine, thread, WakeMe + thread, 0, sleeper == Sleeper.Poll ? At.Drain : BeforeLook(thread)),
+            At.Drain => Drain(machine, thread, sleeper == Sleeper.Poll ? BeforeLook(thread) : At.ClearFlag),
             At.FirstWord => Transfer(machine, thread, First),
             At.SecondWord => Transfer(machine, thread, Second),
             At.Publish => Publish(machine, thread),
@@ -86,6 +104,15 @@ internal sealed class RingModel(int elements, int capacity, int batch, Mutation 
         };
         if (next is null) return false;
         machine.Counter[thread] = (int)next;
+        return true;
+    }
+
+    public bool Interfere(Machine machine, int thread)
+    {
+        ref byte interrupts = ref machine.Registers[thread][Interrupts];
+        if (sleeper != Sleeper.LoopWithInterrupt || interrupts > 0 || machine.Counter[thread] != (int)At.Wait) return false;
+        interrupts = 1;
+        machine.Counter[thread] = (int)At.ClearFlag;
         return true;
     }
 

@@ -41,8 +41,9 @@ public sealed class DoorbellTests : IDisposable
         _sleeper.PrepareToSleep();
         Assert.True(_ringer.Ring());
         Assert.False(_ringer.Ring());
-        Assert.True(IsSignalled());
         _sleeper.Awake();
+        Assert.True(IsSignalled());
+        _sleeper.TakeSignal();
         Assert.False(IsSignalled());
     }
 
@@ -89,7 +90,7 @@ public sealed class DoorbellTests : IDisposable
         using (FileStream stream = new(Descriptor.Duplicate(_event), FileAccess.Write, 0)) stream.Write(BitConverter.GetBytes(ulong.MaxValue - 1));
         _sleeper.PrepareToSleep();
         Assert.True(_ringer.Ring());
-        _sleeper.Awake();
+        _sleeper.TakeSignal();
         Assert.False(IsSignalled());
     }
 

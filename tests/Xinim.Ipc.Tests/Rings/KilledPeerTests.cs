@@ -110,6 +110,7 @@ public sealed class KilledPeerTests : IDisposable
             }
 
             _sleep.Awake();
+            _sleep.TakeSignal();
         }
 
         /// <summary>One batch each way.</summary>

@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Builds once, runs the tests, and ends with one line: N passed, N failed, N skipped. The status is 0 when something
+# passed and nothing failed. A runner that crashes, or leaves no result, counts as a failure.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly RESULTS=artifacts/test-results
+readonly LAB=Xinim.Lab.Tests
+PASSED=0 FAILED=0 SKIPPED=0
+
+usage() {
+  cat <<'USAGE'
+Usage: scripts/test.sh [unit|native|lab|all]
+
+  unit     what needs neither root, nor QEMU, nor the network
+  native   what runs QEMU's device models in another process (trait needs=qemu)
+  lab      tests/Xinim.Lab.Tests, on VFIO in a virtual machine
+  all      every test (default)
+
+Results are in artifacts/test-results, one XML file a project.
+USAGE
+}
+
+finish() {
+  printf '%d passed, %d failed, %d skipped\n' "$PASSED" "$FAILED" "$SKIPPED"
+  ((FAILED == 0 && PASSED > 0))
+}
+
+# Counts what is wrong apart from a test, and says what it is.
+problem() {
+  FAILED=$((FAILED + 1))
+  printf 'FAILED: %s\n' "$*"
+}
+
+# A step without which no test makes sense.
+require() {
+  "$@" && return
+  problem "$* (status $?)"
+  finish
+  exit 1
+}
+
+build() {
+  rm -rf "$RESULTS"
+  mkdir -p "$RESULTS"
+  require dotnet build Xinim.sln --verbosity quiet --nologo
+}
+
+install_group() {
+  if [[ -x scripts/install.sh ]]; then require scripts/install.sh "$1"; fi
+}
+
+has_tests() {
+  grep -rqE --include='*.cs' '\[(Fact|Theory)\b' "tests/$1"
+}
+
+# Adds a run's counts. $1: project, $2: its result file, $3: the runner's status.
+count() {
+  local head passed failed skipped errors
+  head="$(grep -o '<assembly [^>]*>' "$2" 2>/dev/null | head -n 1 || true)"
+  passed="$(attribute passed "$head")" failed="$(attribute failed "$head")"
+  skipped="$(attribute skipped "$head")" errors="$(attribute errors "$head")"
+  if [[ -z "$passed" || -z "$failed" || -z "$skipped" ]]; then
+    problem "$1: the runner ended with status $3 and left no result"
+    return
+  fi
+  PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed + ${errors:-0})) SKIPPED=$((SKIPPED + skipped))
+  if (($3 != 0 && failed + ${errors:-0} == 0)); then problem "$1: the runner ended with status $3"; fi
+}
+
+attribute() {
+  if [[ "$2" =~ \ $1=\"([0-9]+)\" ]]; then printf '%s' "${BASH_REMATCH[1]}"; fi
+}
+
+# Runs a project's tests here. $1: project, the rest: filters.
+run() {
+  local project="$1" result="$PWD/$RESULTS/$1.xml" status=0
+  shift
+  has_tests "$project" || return 0
+  printf '%s\n' "$project"
+  "artifacts/bin/$project/debug/$project" "$@" -noColor -noLogo -reporter quiet -xml "$result" </dev/null || status=$?
+  count "$project" "$result" "$status"
+}
+
+run_here() {
+  local folder
+  for folder in tests/*.Tests; do
+    [[ "${folder##*/}" == "$LAB" ]] || run "${folder##*/}" "$@"
+  done
+}
+
+run_in_lab() {
+  local status=0
+  has_tests "$LAB" || return 0
+  install_group lab
+  printf '%s\n' "$LAB"
+  mkdir -p "$RESULTS/lab"
+  # shellcheck disable=SC2016 # expanded in the guest
+  XINIM_LAB_OUT="$PWD/$RESULTS/lab" scripts/lab.sh -- sh -c \
+    'exec "$1" -noColor -noLogo -reporter quiet -xml "$XINIM_LAB_OUT/$2.xml"' sh "$PWD/artifacts/bin/$LAB/debug/$LAB" "$LAB" \
+    </dev/null || status=$?
+  count "$LAB" "$RESULTS/lab/$LAB.xml" "$status"
+}
+
+case "${1:-all}" in
+  unit)
+    build
+    run_here -trait- needs=qemu -trait- needs=guest
+    ;;
+  native)
+    install_group remote
+    build
+    require scripts/build.sh
+    run_here -trait needs=qemu
+    ;;
+  lab)
+    build
+    require scripts/build.sh
+    run_in_lab
+    ;;
+  all)
+    install_group remote
+    build
+    require scripts/build.sh
+    run_here -trait- needs=guest
+    run_in_lab
+    ;;
+  -h | --help) usage && exit 0 ;;
+  *) usage >&2 && exit 2 ;;
+esac
+finish
