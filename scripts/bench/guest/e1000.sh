@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# Runs inside the lab's guest: one of transmit, receive, ping; writes raw values to $XINIM_LAB_OUT/WHAT.tsv.
+set -euo pipefail
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd -P)"
+WHAT="$1"
+ROUNDS="${XINIM_BENCH_ROUNDS:-3}" SECONDS_EACH="${XINIM_BENCH_SECONDS:-4}"
+XINIM="$ROOT/artifacts/bin/xinim"
+NIC=0000:00:02.0
+OUT="$XINIM_LAB_OUT/$WHAT.tsv"
+DAEMON=''
+
+record() { printf '%s\t%s\n' "$1" "$2" | tee -a "$OUT"; }
+
+# --- the device goes from one driver to the next ---
+
+give_to() {
+  local driver="$1" device="/sys/bus/pci/devices/$NIC"
+  [[ ! -e "$device/driver" ]] || echo "$NIC" >"$device/driver/unbind"
+  modprobe "$driver"
+  echo "$driver" >"$device/driver_override"
+  echo "$NIC" >/sys/bus/pci/drivers_probe
+}
+
+interface() { basename "$(echo /sys/bus/pci/devices/$NIC/net/*)"; }
+
+# --- Xinim ---
+
+start_xinim() {
+  give_to vfio-pci
+  printf '{ "devices": [ { "device": "%s" } ] }\n' "$NIC" >/tmp/xinim.json
+  "$XINIM" daemon --config /tmp/xinim.json >/tmp/daemon.log 2>&1 &
+  DAEMON=$!
+  local deadline=$((SECONDS + 30))
+  until "$XINIM" status --json 2>/dev/null | grep -q '"state": "Ready"'; do
+    ((SECONDS < deadline)) || { cat /tmp/daemon.log >&2 && exit 1; }
+    sleep 0.1
+  done
+}
+
+stop_xinim() {
+  kill "$DAEMON"
+  wait "$DAEMON" || true
+  DAEMON=''
+}
+
+status_value() { "$XINIM" status --json | awk -F'[:,]' -v key="\"$1\"" '$1 ~ key {gsub(/[ "]/, "", $2); print $2; exit}'; }
+json_value() { awk -F'[:,]' -v key="\"$1\"" '$0 ~ key {for (i = 1; i < NF; i++) if ($i ~ key) {gsub(/[ "}]/, "", $(i + 1)); print $(i + 1); exit}}'; }
+
+driver_pid() { status_value pid; }
+
+xinim_transmit() {
+  start_xinim
+  record tx.xinim "$("$XINIM" net send net0 --size 60 --seconds "$SECONDS_EACH" --json | json_value framesPerSecond | awk '{printf "%.3f", $1 / 1e6}')"
+  record rss.guest "$(awk '/^VmRSS/ {printf "%.1f", $2 / 1024}' "/proc/$(driver_pid)/status")"
+  record start.guest "$(status_value startMilliseconds)"
+  stop_xinim
+}
+
+# System calls that the driver makes while frames flow: strace slows them down, it does not change their number.
+xinim_syscalls() {
+  start_xinim
+  local before after calls
+  "$XINIM" net send net0 --size 60 --seconds 6 --json >/tmp/send.json &
+  sleep 2
+  before="$(status_value txFrames)"
+  timeout -s INT 2 strace -f -c -o /tmp/strace.txt -p "$(driver_pid)" 2>/dev/null || true
+  sleep 1.2
+  after="$(status_value txFrames)"
+  wait $!
+  calls="$(awk '/total$/ {print $(NF - 1) ~ /^[0-9]+$/ && NF > 4 ? $4 : $3}' /tmp/strace.txt)"
+  cat /tmp/strace.txt >"$XINIM_LAB_OUT/strace.txt"
+  record syscalls "$(awk -v c="${calls:-0}" -v a="$after" -v b="$before" 'BEGIN {printf "%.3f", 1000 * c / (a - b)}')"
+  stop_xinim
+}
+
+xinim_receive() {
+  start_xinim
+  record rx.xinim "$("$XINIM" net receive net0 --promiscuous --seconds "$SECONDS_EACH" --json | json_value framesPerSecond | awk '{printf "%.1f", $1 / 1e3}')"
+  stop_xinim
+}
+
+xinim_ping() {
+  start_xinim
+  record ping.xinim "$("$XINIM" ping net0 10.0.2.2 --count 200 --interval 0.01 --json | json_value medianMicroseconds)"
+  stop_xinim
+}
+
+# --- DPDK ---
+
+# The median of the rates that testpmd prints once a second, without the first and the last.
+testpmd() {
+  local mode="$1" rate="$2"
+  give_to vfio-pci
+  timeout -s INT $((SECONDS_EACH + 5)) dpdk-testpmd -l 0,1 -n 1 -a "$NIC" --no-telemetry -- --forward-mode="$mode" --txpkts=60 \
+    --stats-period 1 --txd=1024 --rxd=1024 --burst=32 --total-num-mbufs=8192 --nb-cores=1 >/tmp/testpmd.log 2>&1 < <(sleep $((SECONDS_EACH + 8))) || true
+  grep -aoE "$rate: +[0-9]+" /tmp/testpmd.log | awk '{print $2}' | sed '1d;$d' | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
+}
+
+# --- Linux ---
+
+pktgen() {
+  give_to e1000
+  modprobe pktgen
+  local nic
+  nic="$(interface)"
+  ip link set "$nic" up
+  echo "rem_device_all" >/proc/net/pktgen/kpktgend_0
+  echo "add_device $nic" >/proc/net/pktgen/kpktgend_0
+  local setting
+  for setting in 'count 150000' 'pkt_size 60' 'delay 0' 'clone_skb 1000' 'dst_mac 02:00:00:00:00:01'; do echo "$setting" >"/proc/net/pktgen/$nic"; done
+  echo start >/proc/net/pktgen/pgctrl
+  grep -oE '[0-9]+pps' "/proc/net/pktgen/$nic" | tr -d ps
+}
+
+linux_receive() {
+  give_to e1000
+  local nic before after
+  nic="$(interface)"
+  ip link set "$nic" up promisc on
+  sleep 2
+  before="$(cat "/sys/class/net/$nic/statistics/rx_packets")"
+  sleep "$SECONDS_EACH"
+  after="$(cat "/sys/class/net/$nic/statistics/rx_packets")"
+  awk -v a="$after" -v b="$before" -v s="$SECONDS_EACH" 'BEGIN {printf "%.1f", (a - b) / s / 1000}'
+}
+
+linux_ping() {
+  give_to e1000
+  local nic
+  nic="$(interface)"
+  ip addr add 10.0.2.15/24 dev "$nic"
+  ip link set "$nic" up
+  sleep 2
+  ping -c 200 -i 0.01 10.0.2.2 | grep -oE 'time=[0-9.]+' | cut -d= -f2 | sort -g | awk '{v[NR] = $1} END {printf "%.1f", v[int((NR + 1) / 2)] * 1000}'
+}
+
+# --- in turns ---
+
+: >"$OUT"
+for ((round = 1; round <= ROUNDS; round++)); do
+  case "$WHAT" in
+    transmit)
+      record tx.testpmd "$(testpmd txonly Tx-pps | awk '{printf "%.3f", $1 / 1e6}')"
+      xinim_transmit
+      record tx.pktgen "$(pktgen | awk '{printf "%.3f", $1 / 1e6}')"
+      ;;
+    receive)
+      record rx.testpmd "$(testpmd rxonly Rx-pps | awk '{printf "%.1f", $1 / 1e3}')"
+      xinim_receive
+      record rx.linux "$(linux_receive)"
+      ;;
+    ping)
+      record ping.linux "$(linux_ping)"
+      xinim_ping
+      ;;
+  esac
+done
+if [[ "$WHAT" == transmit ]]; then xinim_syscalls; fi
