@@ -1,5 +1,4 @@
 using Microsoft.Win32.SafeHandles;
-using Xinim.Ipc.Native;
 
 namespace Xinim.Vfio.Remote;
 
@@ -20,7 +19,9 @@ internal sealed class RemoteInterrupts : IPciInterrupts
         try
         {
             link.SetIrqFds(_events.Interrupt, _events.Resample);
+            // Answered, so the model has received the eventfds when it returns.
             SetDisabled(false);
+            _events.MakeNonBlocking();
             // The model signals a rising line only: one that is up since before these eventfds were known would stay silent.
             _events.AskAgain();
         }
@@ -45,7 +46,7 @@ internal sealed class RemoteInterrupts : IPciInterrupts
     {
         Check(vector);
         // In this order: the answer to the question must not be taken away unseen.
-        _ = Descriptor.Drain(_events.Interrupt);
+        _events.Clear();
         _events.AskAgain();
     }
 

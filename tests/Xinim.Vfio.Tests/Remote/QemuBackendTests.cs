@@ -30,6 +30,24 @@ public sealed class QemuBackendTests(ITestOutputHelper output)
     }
 
     [Theory]
+    [InlineData("remote:ich9-ahci", 0x2922)]
+    [InlineData("remote:virtio-blk-pci", 0x1042)]
+    [InlineData("remote:nvme", 0x0010)]
+    public void Serves_disks(string device, int id)
+    {
+        KeyValuePair<string, string>[] properties = device == "remote:nvme" ? [KeyValuePair.Create("serial", "xinim")] : [];
+        using QemuDevice qemu = new(RemoteModel.Parse(device, drives: ["null-co,size=1073741824"], properties: properties));
+        Assert.Equal(id, qemu.Backend.Identity.Device);
+    }
+
+    [Fact]
+    public void Serves_a_nic_on_a_user_network()
+    {
+        using QemuDevice qemu = new(RemoteModel.Parse("remote:e1000", "user,net=10.0.2.0/24,restrict=on"));
+        Assert.NotEqual(0u, qemu.OpenDriver().MapBar(0).Read32(E1000Status));
+    }
+
+    [Theory]
     [InlineData("remote:e1000", 0, 128 << 10)]
     [InlineData("remote:e1000", 1, 64)]
     [InlineData("remote:e1000e", 0, 128 << 10)]
