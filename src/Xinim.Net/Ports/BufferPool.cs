@@ -57,12 +57,13 @@ internal sealed class BufferPool
     public ref readonly NetBuffer Post(uint slot, ref NetBuffer request, bool startsFrame)
     {
         ref Posted posted = ref _posted[slot];
-        if (posted.Sequence != 0) Misuse(slot);
+        if (posted.WithDriver) Misuse(slot);
         request.Grant = _grant;
         request.Offset += slot * _bufferBytes;
         request.Cookie = slot;
         posted.Request = request;
         posted.Sequence = ++_sequence;
+        posted.WithDriver = true;
         posted.StartsFrame = startsFrame;
         return ref posted.Request;
     }
@@ -73,32 +74,39 @@ internal sealed class BufferPool
     public bool TryTake(ulong cookie, out uint slot)
     {
         slot = (uint)cookie;
-        if (cookie >= (uint)_posted.Length || _posted[slot].Sequence == 0) return false;
-        _posted[slot].Sequence = 0;
+        if (cookie >= (uint)_posted.Length || !_posted[slot].WithDriver) return false;
+        _posted[slot].WithDriver = false;
         return true;
     }
+
+    /// <summary>Undoes <see cref="TryTake"/>: the buffer is with the driver again, in its old place in the order.</summary>
+    public void Untake(uint slot) => _posted[slot].WithDriver = true;
 
     /// <summary>
     /// What a dead driver held, in the order in which it was posted, for its successor. The rest of a frame whose start was acknowledged
     /// was sent with it: those buffers are free instead.
     /// </summary>
-    public List<NetBuffer> TakeOutstanding()
+    /// <param name="finished">Frames that ended so.</param>
+    public List<NetBuffer> TakeOutstanding(out uint finished)
     {
         List<NetBuffer> again = [];
+        finished = 0;
         bool insideFrame = false;
-        foreach (uint slot in Enumerable.Range(0, _posted.Length).Select(i => (uint)i).Where(i => _posted[i].Sequence != 0).OrderBy(i => _posted[i].Sequence))
+        foreach (uint slot in Enumerable.Range(0, _posted.Length).Select(i => (uint)i).Where(i => _posted[i].WithDriver).OrderBy(i => _posted[i].Sequence))
         {
             ref Posted posted = ref _posted[slot];
+            bool more = (posted.Request.Flags & NetFlags.More) != 0;
             insideFrame |= posted.StartsFrame;
             if (insideFrame)
             {
                 again.Add(posted.Request);
-                insideFrame = (posted.Request.Flags & NetFlags.More) != 0;
+                insideFrame = more;
                 continue;
             }
 
-            posted.Sequence = 0;
+            posted.WithDriver = false;
             Return(slot);
+            if (!more) finished++;
         }
 
         return again;
@@ -110,8 +118,11 @@ internal sealed class BufferPool
     {
         public NetBuffer Request;
 
-        /// <summary>Order of posting; 0 while the client holds the buffer.</summary>
+        /// <summary>Order of posting.</summary>
         public ulong Sequence;
+
+        /// <summary>False while the client holds the buffer.</summary>
+        public bool WithDriver;
         public bool StartsFrame;
     }
 }

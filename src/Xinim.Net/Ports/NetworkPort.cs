@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Memory;
@@ -30,10 +31,13 @@ public sealed class NetworkPort : IDisposable
     private readonly BufferPool _tx;
     private readonly BufferPool _rx;
     private readonly uint _rxBytes;
+    private readonly LateFrames _late = new();
     private SharedRegion _ringRegion;
     private NetworkRings.ClientEnd? _rings;
     private uint _queuedTx;
+    private uint _wholeTx;
     private uint _queuedRx;
+    private uint _partialRx;
     private bool _insideFrame;
     private ChannelMessage? _next;
 
@@ -85,6 +89,7 @@ public sealed class NetworkPort : IDisposable
     public static NetworkPort Open(string device, NetworkPortOptions? options = null, string? socket = null)
     {
         options ??= new NetworkPortOptions();
+        if (Encoding.UTF8.GetByteCount(device) > FixedText.Bytes) throw new NetworkPortException($"there is no device '{device}'");
         PortControl control = PortControl.Connect(socket, options.AnswerLimit);
         try
         {
@@ -96,7 +101,7 @@ public sealed class NetworkPort : IDisposable
                 TxCapacity = options.TxBuffers,
                 RxCapacity = options.RxBuffers,
             };
-            using ChannelMessage opened = control.Ask(ClientMessage.OpenNetwork, wish, ClientMessage.Opened);
+            using ChannelMessage opened = control.Open(wish);
             return new NetworkPort(control, opened, options);
         }
         catch
@@ -131,9 +136,10 @@ public sealed class NetworkPort : IDisposable
         if (_rings is not { } rings) return;
         if (rings.Submit.Reserve(_queuedTx + 1) <= _queuedTx) throw new NetworkPortException("the driver keeps more buffers than this port has");
         rings.Submit[_queuedTx++] = posted;
+        if (!_insideFrame) _wholeTx = _queuedTx;
     }
 
-    /// <summary>Hands queued frames and recycled buffers to the driver, and wakes it if it sleeps: once a batch.</summary>
+    /// <summary>Hands queued whole frames and recycled buffers to the driver, and wakes it if it sleeps: once a batch.</summary>
     public void Flush()
     {
         if (_rings is not { } rings || rings.IsClosed)
@@ -142,41 +148,32 @@ public sealed class NetworkPort : IDisposable
             return;
         }
 
-        if ((_queuedTx | _queuedRx) == 0) return;
-        if (_queuedTx != 0) rings.Submit.Publish(_queuedTx);
+        if ((_wholeTx | _queuedRx) == 0) return;
+        if (_wholeTx != 0) rings.Submit.Publish(_wholeTx);
         if (_queuedRx != 0) rings.Free.Publish(_queuedRx);
-        _queuedTx = _queuedRx = 0;
+        _queuedTx -= _wholeTx;
+        _wholeTx = _queuedRx = 0;
         rings.Driver.Ring();
     }
 
-    /// <summary>Takes received pieces, at most as many as fit. The caller gives each back with <see cref="Recycle"/>.</summary>
-    /// <returns>How many.</returns>
+    /// <summary>
+    /// Takes received frames, whole ones only: a frame of several pieces comes with all of them or, where its driver died over it, not
+    /// at all. The caller gives each piece back with <see cref="Recycle"/>.
+    /// </summary>
+    /// <param name="into">Room for the pieces of the longest frame at least.</param>
+    /// <returns>How many pieces.</returns>
     public uint Receive(Span<ReceivedBuffer> into)
     {
+        if (!_late.IsEmpty) return _late.Take(into);
         if (_rings is not { } rings)
         {
             Recover();
             return 0;
         }
 
-        uint count = rings.Received.Peek((uint)into.Length);
-        if (count == 0)
-        {
-            if (rings.IsClosed) Recover();
-            return 0;
-        }
-
-        uint kept = 0;
-        for (uint i = 0; i < count; i++)
-        {
-            NetBuffer buffer = rings.Received.Read(i);
-            if (!_rx.TryTake(buffer.Cookie, out uint slot) || buffer.Length > _rxBytes) throw Nonsense(buffer);
-            if ((buffer.Flags & (NetFlags.Unused | NetFlags.Rejected)) != 0) Recycle(slot);
-            else into[(int)kept++] = new ReceivedBuffer(slot, buffer.Length, buffer.Flags, buffer.VlanTag);
-        }
-
-        rings.Received.Release(count);
-        return kept;
+        uint count = ReceiveFrom(rings, into);
+        if (count == 0 && rings.IsClosed) Recover();
+        return count;
     }
 
     /// <summary>The bytes of a received piece, until it is recycled.</summary>
@@ -214,10 +211,11 @@ public sealed class NetworkPort : IDisposable
     public bool Wait(TimeSpan limit)
     {
         Flush();
+        if (!_late.IsEmpty) return true;
         Doorbell? own = _rings?.Own;
         own?.PrepareToSleep();
-        bool ready = _rings is { } rings && (rings.Received.Peek(1) != 0 || Collect() != 0 || rings.IsClosed);
-        if (!ready) ready = Descriptor.Poll((int)Math.Min(limit.TotalMilliseconds, int.MaxValue), _ownBell, _control.Handle) != 0;
+        bool ready = _rings is { } rings && (rings.Received.Peek(_partialRx + 1) > _partialRx || Collect() != 0 || rings.IsClosed);
+        if (!ready) ready = Descriptor.Poll(Milliseconds(limit), _ownBell, _control.Handle) != 0;
         own?.Awake();
         if (!ready) return false;
         Descriptor.Drain(_ownBell);
@@ -242,6 +240,8 @@ public sealed class NetworkPort : IDisposable
 
     public void Dispose()
     {
+        // Rings look at memory directly: nothing may look once it is unmapped.
+        _rings = null;
         _control.Dispose();
         _next?.Dispose();
         _ringRegion.Dispose();
@@ -259,19 +259,70 @@ public sealed class NetworkPort : IDisposable
         else if ((buffer.Flags & NetFlags.More) == 0) SentFrames++;
     }
 
+    private uint ReceiveFrom(NetworkRings.ClientEnd rings, Span<ReceivedBuffer> into)
+    {
+        uint count = rings.Received.Peek((uint)into.Length);
+        int kept = 0, whole = 0;
+        uint read = 0;
+        for (uint i = 0; i < count; i++)
+        {
+            NetBuffer buffer = rings.Received.Read(i);
+            if (!_rx.TryTake(buffer.Cookie, out uint slot) || buffer.Length > _rxBytes)
+            {
+                PutBack(into[..kept]);
+                throw Nonsense(buffer);
+            }
+
+            into[kept++] = new ReceivedBuffer(slot, buffer.Length, buffer.Flags, buffer.VlanTag);
+            bool nothing = (buffer.Flags & (NetFlags.Unused | NetFlags.Rejected)) != 0;
+            if (!nothing && (buffer.Flags & NetFlags.More) != 0) continue;
+            while (nothing && kept > whole) Recycle(into[--kept].Slot);
+            whole = kept;
+            read = i + 1;
+        }
+
+        _partialRx = (uint)(kept - whole);
+        if (_partialRx != 0) PutBack(into[whole..kept]);
+        if (count != 0 && _partialRx == into.Length) throw new NetworkPortException($"the driver returned a frame of more than {into.Length} pieces");
+        rings.Received.Release(read);
+        return (uint)whole;
+    }
+
+    /// <summary>Pieces of a frame that is not whole yet are looked at again next time; until then the driver can still die and leave it so.</summary>
+    private void PutBack(ReadOnlySpan<ReceivedBuffer> pieces)
+    {
+        foreach (ReceivedBuffer piece in pieces) _rx.Untake(piece.Slot);
+    }
+
     /// <summary>This generation is over: takes what it still delivered, then waits, without blocking, for the next one.</summary>
     private void Recover()
     {
         if (_rings is { } old)
         {
-            Collect();
-            // Frames that the dead driver delivered are good frames; they are taken before its rings go.
-            if (old.Received.Peek(1) != 0) return;
+            SaveDelivered(old);
             _rings = null;
-            _queuedTx = _queuedRx = 0;
+            _queuedTx = _wholeTx = _queuedRx = _partialRx = 0;
         }
 
         HandleMessages();
+    }
+
+    /// <summary>
+    /// Frames that the dead driver delivered are good frames, for the caller to receive whenever it wants; the next driver does not wait for
+    /// that. A driver that died of corrupting memory may have left nonsense: it ends the taking, not the client.
+    /// </summary>
+    private void SaveDelivered(NetworkRings.ClientEnd old)
+    {
+        try
+        {
+            Collect();
+            ReceivedBuffer[] batch = new ReceivedBuffer[_rx.Count];
+            while (ReceiveFrom(old, batch) is > 0 and uint count) _late.Add(batch.AsSpan(0, (int)count));
+        }
+        catch (Exception exception) when (exception is RingException or NetworkPortException)
+        {
+            // What was not taken is posted again.
+        }
     }
 
     private void HandleMessages()
@@ -312,18 +363,29 @@ public sealed class NetworkPort : IDisposable
         Link = Info.Link;
         Adopt(what.Rings);
         Recoveries++;
-        foreach (NetBuffer buffer in _rx.TakeOutstanding()) _rings!.Free[_queuedRx++] = buffer;
-        foreach (NetBuffer buffer in _tx.TakeOutstanding()) _rings!.Submit[_queuedTx++] = buffer;
+        foreach (NetBuffer buffer in _rx.TakeOutstanding(out _)) _rings!.Free[_queuedRx++] = buffer;
+        List<NetBuffer> frames = _tx.TakeOutstanding(out uint finished);
+        foreach (NetBuffer buffer in frames)
+        {
+            _rings!.Submit[_queuedTx++] = buffer;
+            if ((buffer.Flags & NetFlags.More) == 0) _wholeTx = _queuedTx;
+        }
+
+        SentFrames += finished;
         Flush();
     }
 
     private void Adopt(RingShape shape)
     {
         _rings = new NetworkRings.ClientEnd(_ringRegion, shape, _ownBell, _driverBell);
-        _queuedTx = _queuedRx = 0;
+        _queuedTx = _wholeTx = _queuedRx = 0;
         Generation = shape.Generation;
         if (shape.TxCapacity < _tx.Count || shape.RxCapacity < _rx.Count) throw new NetworkPortException("the daemon gave smaller rings than were asked for");
     }
+
+    /// <summary>For poll(2): rounded up, so that a short wait does not become none; a negative one that is not infinite is over.</summary>
+    private static int Milliseconds(TimeSpan limit)
+        => limit == Timeout.InfiniteTimeSpan ? -1 : (int)Math.Clamp(Math.Ceiling(limit.TotalMilliseconds), 0, int.MaxValue);
 
     private static NetworkPortException Nonsense(in NetBuffer buffer)
         => new($"the driver returned buffer {buffer.Cookie} with {buffer.Length} bytes, which it does not hold");

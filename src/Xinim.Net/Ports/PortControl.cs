@@ -25,6 +25,16 @@ public sealed class PortControl : IDisposable
     /// <exception cref="LinuxException">No daemon listens there, or this user may not connect.</exception>
     public static PortControl Connect(string? socket, TimeSpan limit) => new(ChannelListener.Connect(socket ?? RuntimePaths.Socket), limit);
 
+    /// <summary>Asks for a device. Its link may change, or the daemon its mind, while the driver is still being told.</summary>
+    /// <exception cref="NetworkPortException">Refused, or no answer; the message says why.</exception>
+    public ChannelMessage Open(in OpenNetworkMessage wish) => Ask(ClientMessage.OpenNetwork, wish, ClientMessage.Opened, news =>
+    {
+        using (news)
+        {
+            if (news.Header.Type == (uint)ClientMessage.Closed) throw new NetworkPortException(news.Text);
+        }
+    });
+
     /// <summary>Asks and waits for the answer.</summary>
     /// <param name="wanted">The answer's type.</param>
     /// <param name="onNews">Gets, and owns, what comes in between; without it, anything else is an error.</param>
