@@ -66,12 +66,15 @@ public sealed class RemoteLinkTests : IDisposable
     public void Reply_in_pieces_is_put_together()
     {
         byte[] reply = WireBytes.Reply(42);
+        _peer.Send(reply, 0, 3, SocketFlags.None);
         Thread sender = new(() =>
         {
-            for (int i = 0; i < reply.Length; i++)
+            // The request is there, so the link is reading: each byte wakes it or joins those before.
+            _peer.Receive(new byte[256]);
+            for (int i = 3; i < reply.Length; i++)
             {
                 _peer.Send(reply, i, 1, SocketFlags.None);
-                Thread.Sleep(1);
+                Thread.Yield();
             }
         });
         sender.Start();
@@ -104,20 +107,16 @@ public sealed class RemoteLinkTests : IDisposable
     public void Trickle_of_bytes_does_not_stretch_the_timeout()
     {
         byte[] reply = WireBytes.Reply(42);
-        bool stop = false;
+        using ManualResetEventSlim stop = new();
         Thread sender = new(() =>
         {
-            for (int i = 0; i < reply.Length - 1 && !Volatile.Read(ref stop); i++)
-            {
-                _peer.Send(reply, i, 1, SocketFlags.None);
-                Thread.Sleep(100);
-            }
+            for (int i = 0; i < reply.Length - 1 && !stop.Wait(100); i++) _peer.Send(reply, i, 1, SocketFlags.None);
         });
         sender.Start();
         long start = Stopwatch.GetTimestamp();
         Assert.Throws<DeviceFaultException>(() => _link.ReadBar(0xE000_0000, 4, true));
         Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 250, 1500);
-        Volatile.Write(ref stop, true);
+        stop.Set();
         sender.Join();
     }
 
