@@ -138,4 +138,27 @@ public sealed class VfioDeviceTests
         Ipc.LinuxException open = Assert.Throws<Ipc.LinuxException>(() => new DriverBinding().Restore(lab.Address));
         Assert.Contains("is in use", open.Message, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task Whoever_wants_the_device_back_is_heard_and_waits_until_it_is_closed()
+    {
+        using LabDevice lab = LabDevice.TakeE1000();
+        VfioBackend backend = lab.Open();
+        Task unbinding;
+        try
+        {
+            Assert.Equal(0ul, LabDevice.Take(backend.RemovalRequested, 0));
+            // Blocks in the kernel.
+            unbinding = Task.Run(() => File.WriteAllText("/sys/bus/pci/drivers/vfio-pci/unbind", lab.Address.ToString()), TestContext.Current.CancellationToken);
+            Assert.NotEqual(0ul, LabDevice.Take(backend.RemovalRequested, 5000));
+            Assert.False(unbinding.IsCompleted);
+        }
+        finally
+        {
+            backend.Dispose();
+        }
+
+        await unbinding.WaitAsync(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken);
+        Assert.Null(new PciEnumerator().Find(lab.Address).Driver);
+    }
 }

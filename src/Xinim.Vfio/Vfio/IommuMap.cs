@@ -4,16 +4,6 @@ using Xinim.Vfio.Dma;
 
 namespace Xinim.Vfio.Vfio;
 
-/// <summary>What a device can reach. Made by <see cref="VfioBackend"/>: through an IOMMU, or, unsafely, by physical address.</summary>
-internal interface IDmaMap
-{
-    bool HasIommu { get; }
-
-    Iova Map(SharedRegion region, RegionAccess access);
-
-    void Unmap(Iova start, long size);
-}
-
 /// <summary>Mappings in an IOMMU, each checked against the limits before the kernel is asked, so that the message can say what to do.</summary>
 internal sealed class IommuMap : IDmaMap
 {
