@@ -25,18 +25,26 @@ public sealed class FakeNetworkClient : IDisposable
     /// <param name="txCapacity">Buffers in the transmit rings and in the transmit pool.</param>
     /// <param name="rxCapacity">The same for receive.</param>
     public FakeNetworkClient(FakeDma dma, uint txCapacity = 1024, uint rxCapacity = 1024)
+        : this(dma.Map, txCapacity, rxCapacity)
+    {
+    }
+
+    /// <param name="map">Makes a region of a name and a size, mapped for the device with an access.</param>
+    /// <param name="txCapacity">Buffers in the transmit rings and in the transmit pool.</param>
+    /// <param name="rxCapacity">The same for receive.</param>
+    public FakeNetworkClient(Func<string, long, RegionAccess, DmaRegion> map, uint txCapacity = 1024, uint rxCapacity = 1024)
     {
         const uint generation = 1;
         RingShape shape = new(txCapacity, rxCapacity, generation);
         _rings = NetworkRings.Create(txCapacity, rxCapacity, generation);
         Driver = new NetworkRings.DriverEnd(_rings, shape, _event, _event);
         Client = new NetworkRings.ClientEnd(_rings, shape, _event, _event);
-        TxPool = dma.Map("tx-pool", (long)txCapacity * Stride, RegionAccess.Read);
-        RxPool = dma.Map("rx-pool", (long)rxCapacity * Stride, RegionAccess.Write);
+        TxPool = map("tx-pool", (long)txCapacity * Stride, RegionAccess.Read);
+        RxPool = map("rx-pool", (long)rxCapacity * Stride, RegionAccess.Write);
         TxGrant = _grants.Create(TxPool.Id, (ulong)TxPool.Size, 0, (ulong)txCapacity * Stride, RegionAccess.Read);
         RxGrant = _grants.Create(RxPool.Id, (ulong)RxPool.Size, 0, (ulong)rxCapacity * Stride, RegionAccess.Write);
         for (uint i = 0; i < txCapacity; i++) _freeTx.Enqueue(i);
-        Buffers = new BufferTable([.. _grants.Active], [.. dma.Regions]);
+        Buffers = new BufferTable([.. _grants.Active], [TxPool, RxPool]);
     }
 
     public NetworkRings.DriverEnd Driver { get; }
