@@ -11,11 +11,10 @@ source "$CONTROL/settings"
 
 # A relay between a pipe and a file of the control share: the command sees a pipe, as it would on the host, and a
 # "> /dev/stderr" cannot truncate what was written before. The limit keeps a runaway command from filling the host's disk.
+# It has to become cat itself: kill_leftovers spares the process that was started here, not a child of it.
 relay() {
-  (
-    ulimit -f "$LAB_OUTPUT_LIMIT"
-    exec /bin/cat
-  ) <"$1" >>"$2"
+  ulimit -f "$LAB_OUTPUT_LIMIT"
+  exec /bin/cat <"$1" >>"$2"
 }
 
 # What the command left running would keep the pipes open for ever.
