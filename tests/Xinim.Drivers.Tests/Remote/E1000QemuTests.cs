@@ -173,26 +173,29 @@ public sealed class E1000QemuTests
         }
     }
 
-    /// <summary>The 82574 model of QEMU 7.2 cuts into IP fragments in place of TCP segments where its back end does no offloads, so it is not here.</summary>
+    /// <summary>
+    /// IPv4 only, and not the 82574: seen in QEMU 7.2, the 82540's IPv6 payload length is 40 too large, and the 82574 cuts into IP
+    /// fragments in place of TCP segments where its back end does no offloads.
+    /// </summary>
     [Theory]
-    [InlineData("e1000", false)]
-    [InlineData("e1000-82545em", false)]
-    [InlineData("e1000-82544gc", false)]
-    public void Tso(string model, bool ipv6)
+    [InlineData("e1000")]
+    [InlineData("e1000-82545em")]
+    [InlineData("e1000-82544gc")]
+    public void Tso(string model)
     {
         using QemuNic nic = Started(model);
         NetBuffer request = new()
         {
-            Flags = NetFlags.Segment | NetFlags.TcpChecksum | (ipv6 ? NetFlags.Ipv6 : NetFlags.Ipv4Checksum),
+            Flags = NetFlags.Segment | NetFlags.TcpChecksum | NetFlags.Ipv4Checksum,
             LinkHeader = 14,
-            NetworkHeader = ipv6 ? (byte)40 : (byte)20,
+            NetworkHeader = 20,
             TransportHeader = 20,
             SegmentSize = 1400,
         };
-        byte[] whole = Packets.Ip(20_000, ipv6: ipv6, complete: false, segment: true);
+        byte[] whole = Packets.Ip(20_000, complete: false, segment: true);
         nic.Client.Send(whole, request);
         nic.Poll();
-        int header = ipv6 ? 74 : 54;
+        const int header = 54;
         List<byte> payload = [];
         while (payload.Count < 20_000)
         {

@@ -37,7 +37,7 @@ public sealed class E1000Driver : INetworkDriver
         _filters = new E1000Filters(_registers, _variant);
         _statistics = new E1000Statistics(_registers);
         // 128 bytes: the lengths are multiples of it, and a ring that starts on a line shares none with its neighbour [SDM §13.4.25, §13.4.36].
-        _tx = new E1000TxQueue(context.Arena.Allocate<TxDescriptor>(_options.TxDescriptors, 128), _registers.TxTail);
+        _tx = new E1000TxQueue(context.Arena.Allocate<TxDescriptor>(_options.TxDescriptors, 128), _registers.TxTail) { Segmentation = _options.Segmentation };
         _rx = new E1000RxQueue(context.Arena.Allocate<RxDescriptor>(_options.RxDescriptors, 128), _registers.RxTail, _variant.Express ? RxLayout.Extended : RxLayout.Legacy);
         _interrupts = new E1000Interrupts(_hardware, _tx, _rx, new E1000Moderation(_registers, _variant, _options.ThrottleInterval), context.Interrupts.Kind);
     }
@@ -69,7 +69,7 @@ public sealed class E1000Driver : INetworkDriver
             Mac = _mac,
             VectorsUsed = 1,
             Offloads = NetFlags.Vlan | NetFlags.Ipv4Checksum | NetFlags.TcpChecksum | NetFlags.UdpChecksum | NetFlags.TransportChecksum
-                | NetFlags.Segment | NetFlags.Ipv6 | NetFlags.ChecksumBad,
+                | NetFlags.ChecksumBad | (_options.Segmentation ? NetFlags.Segment | NetFlags.Ipv6 : NetFlags.None),
             MaxFrame = E1000Hardware.MaxFrame,
             TxDescriptors = _options.TxDescriptors - 1,
             RxDescriptors = _options.RxDescriptors - 1,

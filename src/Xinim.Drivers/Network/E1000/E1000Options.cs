@@ -20,6 +20,12 @@ public sealed record E1000Options
     /// <summary>Least time between interrupts in units of 256 ns, or null to follow the load. 0 switches moderation off.</summary>
     public ushort? ThrottleInterval { get; init; }
 
+    /// <summary>
+    /// False withholds TCP segmentation: it is not offered, and requests for it are rejected. For QEMU 7.2's models, of which the 82574
+    /// cuts into IP fragments unless its back end does offloads, and the others write a wrong IPv6 payload length.
+    /// </summary>
+    public bool Segmentation { get; init; } = true;
+
     /// <exception cref="ArgumentException">A ring size that the device or the index arithmetic cannot do.</exception>
     internal void Check()
     {

@@ -70,6 +70,9 @@ internal sealed class E1000TxQueue
     /// <summary>True where the device inserts tags.</summary>
     public bool VlanOffload { get; set; }
 
+    /// <summary>False where requests for segmentation are refused.</summary>
+    public bool Segmentation { get; init; } = true;
+
     /// <summary>True while descriptors are with the device.</summary>
     public bool Busy => _reportHead != _reportTail;
 
@@ -245,7 +248,7 @@ internal sealed class E1000TxQueue
     private bool IsValid(in NetBuffer first, uint count, uint total)
     {
         NetFlags flags = first.Flags;
-        if ((flags & ~Known) != 0 || total < MinFrame) return false;
+        if ((flags & ~Known) != 0 || total < MinFrame || ((flags & NetFlags.Segment) != 0 && !Segmentation)) return false;
         for (uint i = 1; i < count; i++)
             if ((_frame[i].Flags & ~NetFlags.More) != 0) return false;
         uint limit = MaxFrame;

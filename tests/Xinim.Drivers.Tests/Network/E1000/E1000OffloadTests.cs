@@ -1,4 +1,5 @@
 using PacketDotNet;
+using Xinim.Drivers.Network.E1000;
 using Xinim.Ipc.Protocols;
 using Xinim.TestKit;
 using Xinim.TestKit.E1000;
@@ -78,6 +79,18 @@ public sealed class E1000OffloadTests
         Assert.Equal(20, bench.Model.Sent.Count);
         Assert.Equal(10, bench.Model.Contexts);
         for (int i = 3; i < 20; i += 4) Assert.Equal(Packets.Ip(100, udp: true), bench.Model.Sent[i]);
+    }
+
+    [Fact]
+    public void Tso_can_be_withheld()
+    {
+        using E1000Bench bench = new(E1000ModelKind.I82574, new E1000Options { Segmentation = false });
+        Assert.Equal(NetFlags.None, bench.Driver.Start().Offloads & (NetFlags.Segment | NetFlags.Ipv6));
+        bench.Driver.Attach(bench.Client.Buffers);
+        bench.Client.Send(Packets.Ip(2500, complete: false, segment: true), Segments(false, 1000));
+        bench.Poll();
+        Assert.All(bench.Client.TakeCompleted(), buffer => Assert.Equal(NetFlags.Rejected, buffer.Flags));
+        Assert.Empty(bench.Model.Sent);
     }
 
     [Fact]
