@@ -5,7 +5,6 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly RUNTIME=linux-x64
 readonly OUT=artifacts/bin
 readonly STAMP=artifacts/publish/.stamp
 readonly INPUTS=(src Directory.Build.props Directory.Packages.props global.json scripts/build.sh)
@@ -28,8 +27,10 @@ is_current() {
 # Publishes project $1 and puts its executable $2, with the native libraries that it needs, beside the others.
 # A running copy keeps its file: the new one is moved over it.
 publish() {
-  local from="artifacts/publish/$1/release_$RUNTIME" file
-  dotnet publish "src/$1" --configuration Release --runtime "$RUNTIME" --verbosity quiet --nologo
+  local from="artifacts/publish/$1" file
+  rm -rf "$from"
+  # Without --runtime: that would reach the libraries as well, whose lock files know of none.
+  dotnet publish "src/$1" --configuration Release --output "$from" --verbosity quiet --nologo
   for file in "$from/$2" "$from"/*.so; do
     [[ -e "$file" ]] || continue
     install -m 755 "$file" "$OUT/.new"

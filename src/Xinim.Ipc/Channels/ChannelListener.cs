@@ -29,8 +29,10 @@ public sealed unsafe class ChannelListener : IDisposable
     /// <exception cref="LinuxException">Another daemon listens there, or the place cannot be used.</exception>
     public static ChannelListener Listen(string path, UnixFileMode mode)
     {
+        sockaddr_un address = AddressOf(path);
         if (File.Exists(path))
         {
+            if (!IsSocket(path)) throw new LinuxException($"{path} is no socket and is left alone; choose another 'socket' in the configuration");
             if (TryConnect(path, out _) is { } other)
             {
                 other.Dispose();
@@ -40,8 +42,8 @@ public sealed unsafe class ChannelListener : IDisposable
             File.Delete(path);
         }
 
-        SafeFileHandle handle = MakeSocket();
-        sockaddr_un address = AddressOf(path);
+        // Accepting must not wait for a client that went away again.
+        SafeFileHandle handle = MakeSocket(SOCK_NONBLOCK);
         if (bind(Descriptor.Number(handle), (sockaddr*)&address, sizeof(sockaddr_un)) != 0) throw Failure(handle, $"cannot listen at {path}");
         File.SetUnixFileMode(path, mode);
         if (listen(Descriptor.Number(handle), Backlog) != 0) throw Failure(handle, $"cannot listen at {path}");
@@ -94,8 +96,8 @@ public sealed unsafe class ChannelListener : IDisposable
 
     private static SafeFileHandle? TryConnect(string path, out int error)
     {
-        SafeFileHandle handle = MakeSocket();
         sockaddr_un address = AddressOf(path);
+        SafeFileHandle handle = MakeSocket();
         bool connected = connect(Descriptor.Number(handle), (sockaddr*)&address, sizeof(sockaddr_un)) == 0;
         error = connected ? 0 : Marshal.GetLastPInvokeError();
         if (connected) return handle;
@@ -103,7 +105,14 @@ public sealed unsafe class ChannelListener : IDisposable
         return null;
     }
 
-    private static SafeFileHandle MakeSocket() => Descriptor.Own(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), "cannot make a socket");
+    private static bool IsSocket(string path)
+    {
+        Tmds.Linux.stat status;
+        fixed (byte* bytes = Encoding.UTF8.GetBytes(path + '\0')) return lstat(bytes, &status) == 0 && (status.st_mode & S_IFMT) == S_IFSOCK;
+    }
+
+    private static SafeFileHandle MakeSocket(int flags = 0)
+        => Descriptor.Own(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0), "cannot make a socket");
 
     private static sockaddr_un AddressOf(string path)
     {

@@ -44,7 +44,11 @@ public sealed unsafe class EventLoop : IDisposable
 
     /// <summary>Calls <paramref name="action"/> every <paramref name="period"/>; periods missed while the loop was busy are skipped.</summary>
     /// <returns>Dispose to cancel.</returns>
-    public IDisposable Every(TimeSpan period, Action action) => Schedule(period, period, action);
+    public IDisposable Every(TimeSpan period, Action action)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(period, TimeSpan.Zero);
+        return Schedule(period, period, action);
+    }
 
     /// <summary>Runs <paramref name="action"/> on the loop's thread. The only member, with <see cref="Stop"/>, that other threads may call.</summary>
     public void Post(Action action)
@@ -96,7 +100,9 @@ public sealed unsafe class EventLoop : IDisposable
 
     private void RunTimers()
     {
-        while (_timers.TryPeek(out Timer? timer, out long due) && (due <= Now || timer.Cancelled))
+        // Looked at once: a timer that asks for itself again at once waits for the next round.
+        long now = Now;
+        while (_timers.TryPeek(out Timer? timer, out long due) && (due <= now || timer.Cancelled))
         {
             _timers.Dequeue();
             if (timer.Cancelled) continue;
@@ -109,7 +115,15 @@ public sealed unsafe class EventLoop : IDisposable
     private void RunPosted()
     {
         Descriptor.Drain(_wake);
-        while (_posted.TryDequeue(out Action? action)) action();
+        try
+        {
+            // What is there now, not what these add: work that posts itself must not keep the descriptors waiting.
+            for (int left = _posted.Count; left > 0 && _posted.TryDequeue(out Action? action); left--) action();
+        }
+        finally
+        {
+            if (!_posted.IsEmpty) Descriptor.Signal(_wake);
+        }
     }
 
     private int MillisecondsTo(TimeSpan wait)
