@@ -22,6 +22,8 @@ namespace Xinim.Net.Ports;
 public sealed class NetworkPort : IDisposable
 {
     private const uint Batch = 64;
+    private const int SpinLooks = 256;
+    private const int SpinPause = 4;
 
     private readonly PortControl _control;
     private readonly SharedRegion _txRegion;
@@ -212,6 +214,7 @@ public sealed class NetworkPort : IDisposable
     {
         Flush();
         if (!_late.IsEmpty) return true;
+        if (SpinForWork()) return true;
         Doorbell? own = _rings?.Own;
         own?.PrepareToSleep();
         bool ready = _rings is { } rings && (rings.Received.Peek(_partialRx + 1) > _partialRx || Collect() != 0 || rings.IsClosed);
@@ -249,6 +252,19 @@ public sealed class NetworkPort : IDisposable
         _rxRegion.Dispose();
         _ownBell.Dispose();
         _driverBell.Dispose();
+    }
+
+    /// <summary>Looks for about as long as a wake-up takes: an answer that is on its way then costs no system call.</summary>
+    private bool SpinForWork()
+    {
+        if (_rings is not { } rings) return false;
+        for (int look = 0; look < SpinLooks; look++)
+        {
+            if (rings.Received.Peek(_partialRx + 1) > _partialRx || Collect() != 0) return true;
+            Thread.SpinWait(SpinPause);
+        }
+
+        return false;
     }
 
     private void CollectOne(in NetBuffer buffer)

@@ -36,6 +36,7 @@ internal sealed class E1000TxQueue
     private readonly uint _mask;
     private readonly uint _reportEvery;
     private readonly uint _maxChain;
+    private readonly uint _batch;
     private uint _tail;
     private uint _done;
     private uint _givenTail;
@@ -58,6 +59,8 @@ internal sealed class E1000TxQueue
         _given = new NetBuffer[ring.Count];
         _reports = new Report[ring.Count];
         _reportEvery = ring.Count / 8;
+        // A quarter of the ring a call: while the device works on one part, the client fills another.
+        _batch = Math.Max(ring.Count / 4, MaxBuffers);
         // A frame, its context descriptor and the gap between tail and head must fit [SDM §3.4].
         _maxChain = Math.Min(MaxBuffers, ring.Count - 2);
     }
@@ -99,7 +102,7 @@ internal sealed class E1000TxQueue
     public uint Provide(RingConsumer<NetBuffer> submitted)
     {
         if (_buffers is not { } buffers) return 0;
-        uint ready = submitted.Peek(_mask + 1 - (_givenTail - _givenHead));
+        uint ready = submitted.Peek(Math.Min(_mask + 1 - (_givenTail - _givenHead), _batch));
         uint start = _tail;
         uint room = _mask - (_tail - _done); // one slot stays empty: TDT = TDH means that nothing is left [SDM §3.4]
         uint excess = MaxFrame - MinFrame;
