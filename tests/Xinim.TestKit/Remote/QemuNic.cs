@@ -91,7 +91,7 @@ public sealed class QemuNic : IDisposable
             Poll();
             if (condition()) return;
             if (Stopwatch.GetElapsedTime(start).TotalMilliseconds > milliseconds) throw new TimeoutException($"{what} did not happen within {milliseconds} ms");
-            Thread.Sleep(1);
+            _ = Descriptor.Poll(1, Interrupts.EventOf(0));
         }
     }
 

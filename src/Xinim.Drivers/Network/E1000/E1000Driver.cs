@@ -13,7 +13,6 @@ public sealed class E1000Driver : INetworkDriver
     private readonly E1000Options _options;
     private readonly E1000Variant _variant;
     private readonly E1000Hardware _hardware;
-    private readonly E1000Registers _registers;
     private readonly E1000Filters _filters;
     private readonly E1000Statistics _statistics;
     private readonly E1000Interrupts _interrupts;
@@ -26,20 +25,19 @@ public sealed class E1000Driver : INetworkDriver
     /// <exception cref="ArgumentException">The device is none of <see cref="Matches"/>, or an option is out of range.</exception>
     public E1000Driver(DriverContext context, E1000Options? options = null)
     {
-        _options = options ?? new E1000Options();
-        _options.Check();
+        _options = (options ?? new E1000Options()).Check();
         uint id = context.Device.Config.Read32(0);
         _variant = E1000Variant.Find((ushort)id, (ushort)(id >> 16))
             ?? throw new ArgumentException($"{context.Device.Name} is {(ushort)id:x4}:{id >> 16:x4}, which is no 8254x or 82574 that this driver knows");
         _log = context.Log;
         _hardware = new E1000Hardware(context.Device, _variant, _log);
-        _registers = _hardware.Registers;
-        _filters = new E1000Filters(_registers, _variant);
-        _statistics = new E1000Statistics(_registers);
+        E1000Registers registers = _hardware.Registers;
+        _filters = new E1000Filters(registers, _variant);
+        _statistics = new E1000Statistics(registers);
         // 128 bytes: the lengths are multiples of it, and a ring that starts on a line shares none with its neighbour [SDM §13.4.25, §13.4.36].
-        _tx = new E1000TxQueue(context.Arena.Allocate<TxDescriptor>(_options.TxDescriptors, 128), _registers.TxTail) { Segmentation = _options.Segmentation };
-        _rx = new E1000RxQueue(context.Arena.Allocate<RxDescriptor>(_options.RxDescriptors, 128), _registers.RxTail, _variant.Express ? RxLayout.Extended : RxLayout.Legacy);
-        _interrupts = new E1000Interrupts(_hardware, _tx, _rx, new E1000Moderation(_registers, _variant, _options.ThrottleInterval), context.Interrupts.Kind);
+        _tx = new E1000TxQueue(context.Arena.Allocate<TxDescriptor>(_options.TxDescriptors, 128), registers.TxTail) { Segmentation = _options.Segmentation };
+        _rx = new E1000RxQueue(context.Arena.Allocate<RxDescriptor>(_options.RxDescriptors, 128), registers.RxTail, _variant.Express ? RxLayout.Extended : RxLayout.Legacy);
+        _interrupts = new E1000Interrupts(_hardware, _tx, _rx, new E1000Moderation(registers, _variant, _options.ThrottleInterval), context.Interrupts.Kind);
     }
 
     public bool TxBusy => _tx.Busy;
@@ -60,22 +58,11 @@ public sealed class E1000Driver : INetworkDriver
     public NetworkDeviceInfo Start()
     {
         _hardware.Reset();
-        _mac = new E1000Eeprom(_registers, _variant.Eeprom).ReadMac();
+        _mac = new E1000Eeprom(_hardware.Registers, _variant.Eeprom).ReadMac();
         BringUp();
         _started = true;
         _log($"{_variant.Name}, {_mac}, link {Link}");
-        return new NetworkDeviceInfo
-        {
-            Mac = _mac,
-            VectorsUsed = 1,
-            Offloads = NetFlags.Vlan | NetFlags.Ipv4Checksum | NetFlags.TcpChecksum | NetFlags.UdpChecksum | NetFlags.TransportChecksum
-                | NetFlags.ChecksumBad | (_options.Segmentation ? NetFlags.Segment | NetFlags.Ipv6 : NetFlags.None),
-            MaxFrame = E1000Hardware.MaxFrame,
-            TxDescriptors = _options.TxDescriptors - 1,
-            RxDescriptors = _options.RxDescriptors - 1,
-            RxBufferBytes = E1000Hardware.RxBufferBytes,
-            Link = Link,
-        };
+        return _options.Describe(_mac, Link);
     }
 
     public void Attach(BufferTable buffers)
@@ -120,16 +107,14 @@ public sealed class E1000Driver : INetworkDriver
         _filters.Set(filters);
         if (!_started) return;
         _filters.Write();
-        ApplyFilters();
+        _tx.Apply(_filters);
+        _rx.Apply(_filters);
     }
 
     public void Stop()
     {
         _started = false;
-        _hardware.MaskInterrupts();
-        _hardware.StopUnits();
-        _hardware.ClearBusMaster();
-        _hardware.ReleaseDevice();
+        _hardware.Quiesce();
     }
 
     public void Dispose()
@@ -160,14 +145,7 @@ public sealed class E1000Driver : INetworkDriver
         _hardware.SetBusMaster();
         _hardware.EnableTransmit();
         _filters.WriteAfterReset();
-        ApplyFilters();
-        _ = _interrupts.ReadLink();
-    }
-
-    private void ApplyFilters()
-    {
-        _tx.MaxFrame = _rx.MaxFrame = _filters.MaxFrame;
-        _tx.VlanOffload = _rx.VlanOffload = _filters.VlanOffload;
-        _rx.ReportChecksums = _filters.ReportChecksums;
+        _tx.Apply(_filters);
+        _rx.Apply(_filters);
     }
 }

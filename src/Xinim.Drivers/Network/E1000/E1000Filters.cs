@@ -1,4 +1,5 @@
 using Xinim.Ipc.Protocols;
+using Xinim.Vfio.Registers;
 
 namespace Xinim.Drivers.Network.E1000;
 
@@ -52,11 +53,16 @@ internal sealed class E1000Filters(E1000Registers registers, E1000Variant varian
         WriteReceiveControl();
     }
 
-    /// <summary>Sets a filter entry, low half first [SDM §13.5.3].</summary>
+    /// <summary>Sets a filter entry, low half first [SDM §13.5.3]. One that is right already is left alone: frames for it may be arriving.</summary>
     public static void WriteAddress(E1000Registers registers, uint index, in MacAddress mac)
     {
-        registers.ReceiveAddresses.Write(index * 2, mac[0] | ((uint)mac[1] << 8) | ((uint)mac[2] << 16) | ((uint)mac[3] << 24));
-        registers.ReceiveAddresses.Write((index * 2) + 1, mac[4] | ((uint)mac[5] << 8) | AddressValid);
+        uint low = mac[0] | ((uint)mac[1] << 8) | ((uint)mac[2] << 16) | ((uint)mac[3] << 24);
+        uint high = mac[4] | ((uint)mac[5] << 8) | AddressValid;
+        RegisterTable table = registers.ReceiveAddresses;
+        if (table.Read(index * 2) == low && table.Read((index * 2) + 1) == high) return;
+        ClearAddress(registers, index);
+        table.Write(index * 2, low);
+        table.Write((index * 2) + 1, high);
     }
 
     /// <summary>Clears a filter entry, high half first [SDM §13.5.3].</summary>
@@ -97,8 +103,8 @@ internal sealed class E1000Filters(E1000Registers registers, E1000Variant varian
     {
         for (uint i = 1; i < Addresses; i++)
         {
-            ClearAddress(registers, i);
             if (i <= _filters.UnicastCount) WriteAddress(registers, i, _filters.Unicast[(int)i - 1]);
+            else ClearAddress(registers, i);
         }
     }
 

@@ -151,9 +151,12 @@ internal sealed class E1000Hardware
         Registers.ExtendedControl.Write(control | ExtendedControl.ClearPending | ExtendedControl.DriverLoaded);
     }
 
-    /// <summary>Gives the link back to firmware [82574 §10.2.2.5].</summary>
-    public void ReleaseDevice()
+    /// <summary>No interrupts, no DMA, and the link given back to firmware [SDM §13.4.21] [82574 §10.2.2.5].</summary>
+    public void Quiesce()
     {
+        MaskInterrupts();
+        StopUnits();
+        ClearBusMaster();
         if (_variant.Express) Registers.ExtendedControl.Clear(ExtendedControl.DriverLoaded);
     }
 

@@ -41,6 +41,7 @@ internal sealed class E1000Interrupts
     /// <summary>After a reset.</summary>
     public void Restart()
     {
+        _ = ReadLink();
         _harvestsSeen = Harvests;
         _moderation.Restart(_rx.Frames);
     }

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Xinim.Ipc.Protocols;
 
 namespace Xinim.Drivers.Network.E1000;
 
@@ -27,11 +28,26 @@ public sealed record E1000Options
     public bool Segmentation { get; init; } = true;
 
     /// <exception cref="ArgumentException">A ring size that the device or the index arithmetic cannot do.</exception>
-    internal void Check()
+    internal E1000Options Check()
     {
         CheckRing(nameof(TxDescriptors), TxDescriptors);
         CheckRing(nameof(RxDescriptors), RxDescriptors);
+        return this;
     }
+
+    /// <summary>What the driver says of itself when it is ready.</summary>
+    internal NetworkDeviceInfo Describe(in MacAddress mac, LinkState link) => new()
+    {
+        Mac = mac,
+        VectorsUsed = 1,
+        Offloads = NetFlags.Vlan | NetFlags.Ipv4Checksum | NetFlags.TcpChecksum | NetFlags.UdpChecksum | NetFlags.TransportChecksum
+            | NetFlags.ChecksumBad | (Segmentation ? NetFlags.Segment | NetFlags.Ipv6 : NetFlags.None),
+        MaxFrame = E1000Hardware.MaxFrame,
+        TxDescriptors = TxDescriptors - 1,
+        RxDescriptors = RxDescriptors - 1,
+        RxBufferBytes = E1000Hardware.RxBufferBytes,
+        Link = link,
+    };
 
     private static void CheckRing(string name, uint count)
     {

@@ -47,13 +47,13 @@ internal sealed class E1000RxQueue
     public DmaBuffer<RxDescriptor> Ring => _ring;
 
     /// <summary>Bytes of the largest frame to deliver; the device itself knows only 1,518 and 16,384.</summary>
-    public uint MaxFrame { get; set; } = 1518;
+    public uint MaxFrame { get; private set; } = 1518;
 
     /// <summary>True where the device strips tags.</summary>
-    public bool VlanOffload { get; set; }
+    public bool VlanOffload { get; private set; }
 
     /// <summary>True where checksum results are reported.</summary>
-    public bool ReportChecksums { get; set; }
+    public bool ReportChecksums { get; private set; }
 
     /// <summary>Frames given back as unused because they were damaged or too long.</summary>
     public ulong Dropped { get; private set; }
@@ -76,6 +76,14 @@ internal sealed class E1000RxQueue
     }
 
     public void Attach(BufferTable buffers) => _buffers = buffers;
+
+    /// <summary>Takes what of the filters concerns the data path.</summary>
+    public void Apply(E1000Filters filters)
+    {
+        MaxFrame = filters.MaxFrame;
+        VlanOffload = filters.VlanOffload;
+        ReportChecksums = filters.ReportChecksums;
+    }
 
     /// <inheritdoc cref="INetworkDriver.RxProvide"/>
     public uint Provide(RingConsumer<NetBuffer> free)

@@ -68,10 +68,10 @@ internal sealed class E1000TxQueue
     public DmaBuffer<TxDescriptor> Ring => _ring;
 
     /// <summary>Bytes of the largest frame, VLAN tag included.</summary>
-    public uint MaxFrame { get; set; } = 1518;
+    public uint MaxFrame { get; private set; } = 1518;
 
     /// <summary>True where the device inserts tags.</summary>
-    public bool VlanOffload { get; set; }
+    public bool VlanOffload { get; private set; }
 
     /// <summary>False where requests for segmentation are refused.</summary>
     public bool Segmentation { get; init; } = true;
@@ -97,6 +97,13 @@ internal sealed class E1000TxQueue
     }
 
     public void Attach(BufferTable buffers) => _buffers = buffers;
+
+    /// <summary>Takes what of the filters concerns the data path.</summary>
+    public void Apply(E1000Filters filters)
+    {
+        MaxFrame = filters.MaxFrame;
+        VlanOffload = filters.VlanOffload;
+    }
 
     /// <inheritdoc cref="INetworkDriver.TxProvide"/>
     public uint Provide(RingConsumer<NetBuffer> submitted)
