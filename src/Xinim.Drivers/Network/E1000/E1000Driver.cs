@@ -41,7 +41,6 @@ public sealed class E1000Driver : INetworkDriver
     }
 
     public bool TxBusy => _tx.Busy;
-
     public LinkState Link => _interrupts.Link;
 
     public NetworkStatistics Statistics => _statistics.Sums with
