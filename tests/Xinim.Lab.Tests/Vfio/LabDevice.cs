@@ -1,6 +1,6 @@
-using System.Buffers.Binary;
 using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
+using Xinim.Ipc.Native;
 using Xinim.Vfio;
 using Xinim.Vfio.Pci;
 using Xinim.Vfio.Vfio;
@@ -64,25 +64,7 @@ public sealed class LabDevice : IDisposable
 
     /// <summary>The count of an eventfd, 0 where it does not fire in time.</summary>
     public static ulong Take(SafeFileHandle eventFd, int milliseconds = 1000)
-    {
-        long start = Stopwatch.GetTimestamp();
-        Span<byte> count = stackalloc byte[sizeof(ulong)];
-        do
-        {
-            try
-            {
-                RandomAccess.Read(eventFd, count, 0);
-                return BinaryPrimitives.ReadUInt64LittleEndian(count);
-            }
-            catch (IOException)
-            {
-                // EAGAIN: not yet.
-                Thread.Sleep(1);
-            }
-        }
-        while (Stopwatch.GetElapsedTime(start).TotalMilliseconds < milliseconds);
-        return 0;
-    }
+        => Descriptor.Poll(milliseconds, eventFd) != 0 ? Descriptor.Drain(eventFd) : 0;
 
     public void Dispose() => _binding.Restore(Address);
 }
