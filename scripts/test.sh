@@ -44,7 +44,7 @@ require() {
 build() {
   rm -rf "$RESULTS"
   mkdir -p "$RESULTS"
-  require dotnet build Xinim.sln --verbosity quiet --nologo -consoleLoggerParameters:NoSummary
+  require dotnet build Xinim.sln --verbosity quiet --nologo
 }
 
 install_group() {
