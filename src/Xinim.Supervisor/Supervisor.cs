@@ -24,6 +24,8 @@ public sealed class Supervisor : IDisposable
     private static readonly TimeSpan CounterPeriod = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(10);
 
+    private const int MaxClients = 128;
+
     private readonly EventLoop _loop = new();
     private readonly ILogger _log;
     private readonly DaemonConfiguration _configuration;
@@ -118,6 +120,14 @@ public sealed class Supervisor : IDisposable
     private void OnClient()
     {
         if (_listener.Accept() is not { } accepted) return;
+        if (_clients.Count >= MaxClients)
+        {
+            // Clients must not use up the descriptors that drivers need.
+            _log.LogWarning("process {Pid} of user {User} turned away: {Count} clients are connected", accepted.Peer.Pid, accepted.Peer.Uid, MaxClients);
+            accepted.Channel.Dispose();
+            return;
+        }
+
         _clients.Add(new ClientSession(_loop, this, accepted.Channel, accepted.Peer, _log));
     }
 

@@ -40,6 +40,13 @@ public static class NetworkRings
     /// <summary>Supervisor: tells the client, however busy it is, to look at its channel. Only ever set, for this memory's one life.</summary>
     public static void Close(SharedRegion region) => Volatile.Write(ref region.At<uint>(Closed), 1);
 
+    /// <summary>A header that claims another capacity would make the ring reach into its neighbour.</summary>
+    private static void CheckShape(in RingShape shape, uint submit, uint completed, uint free, uint received)
+    {
+        if (submit != shape.TxCapacity || completed != shape.TxCapacity || free != shape.RxCapacity || received != shape.RxCapacity)
+            throw new RingException($"the rings have {submit}, {completed}, {free} and {received} slots; {shape.TxCapacity} to send and {shape.RxCapacity} to receive were announced");
+    }
+
     /// <summary>One shape for what both ends attach to.</summary>
     private readonly record struct Layout(long Submit, long Completed, long Free, long Received, long End)
     {
@@ -65,6 +72,7 @@ public static class NetworkRings
             Completed = new RingProducer<NetBuffer>(region, at.Completed, shape.Generation);
             Free = new RingConsumer<NetBuffer>(region, at.Free, shape.Generation);
             Received = new RingProducer<NetBuffer>(region, at.Received, shape.Generation);
+            CheckShape(shape, Submit.Capacity, Completed.Capacity, Free.Capacity, Received.Capacity);
             Own = new Doorbell(region, DriverWake, own);
             Client = new Doorbell(region, ClientWake, peer);
         }
@@ -99,6 +107,7 @@ public static class NetworkRings
             Completed = new RingConsumer<NetBuffer>(region, at.Completed, shape.Generation);
             Free = new RingProducer<NetBuffer>(region, at.Free, shape.Generation);
             Received = new RingConsumer<NetBuffer>(region, at.Received, shape.Generation);
+            CheckShape(shape, Submit.Capacity, Completed.Capacity, Free.Capacity, Received.Capacity);
             Own = new Doorbell(region, ClientWake, own);
             Driver = new Doorbell(region, DriverWake, peer);
         }

@@ -7,7 +7,7 @@ namespace Xinim.Ipc.Rings;
 
 /// <summary>
 /// Wakes a peer that sleeps, and costs one fence while it is awake: an eventfd and a "wake me" word in shared memory. One doorbell serves
-/// all rings that a process consumes.
+/// all rings between two processes; a third one has its own, for a dead or hostile ringer can swallow the wake-ups of others.
 /// </summary>
 /// <remarks>
 /// Sleeper: <see cref="PrepareToSleep"/>, look at every ring once more, wait for <see cref="Handle"/> only if all are empty,
