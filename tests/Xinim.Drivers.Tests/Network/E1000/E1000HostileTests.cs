@@ -31,6 +31,7 @@ public sealed class E1000HostileTests
     }
 
     [Theory]
+    [InlineData(E1000Misbehaviour.LongLength, 60)]
     [InlineData(E1000Misbehaviour.LongLength, 2049)]
     [InlineData(E1000Misbehaviour.EndlessFrame, 60)]
     [InlineData(E1000Misbehaviour.ShortMiddle, 5000)]
