@@ -17,7 +17,11 @@ namespace Xinim.Drivers.Hosting;
 /// </summary>
 internal sealed class NetworkLoop : IDisposable
 {
-    /// <summary>Empty polls before going to sleep: about as long as a wake-up takes, so that waiting never costs more than twice the best choice.</summary>
+    /// <summary>
+    /// Empty polls before going to sleep after the client gave work: about as long as a wake-up takes, so that waiting never costs more than
+    /// twice the best choice. After the device gave work the next empty poll ends it: interrupt moderation gathers frames better
+    /// than a processor that looks for them one by one, and leaves that processor to the client.
+    /// </summary>
     private const int IdlePolls = 256;
 
     /// <summary>Busy polls between two looks at the control channel.</summary>
@@ -60,8 +64,13 @@ internal sealed class NetworkLoop : IDisposable
         int idle = 0;
         for (int polls = 0; _running; polls++)
         {
-            if (Poll()) idle = 0;
-            else if (++idle > IdlePolls && !_spin) Sleep();
+            idle = Poll() switch
+            {
+                Work.Client => 0,
+                Work.Device => IdlePolls,
+                _ => idle + 1,
+            };
+            if (idle > IdlePolls && !_spin) Sleep();
             if (polls % PollsPerLook == 0) _loop.RunOnce(TimeSpan.Zero);
         }
 
@@ -75,24 +84,24 @@ internal sealed class NetworkLoop : IDisposable
     }
 
     /// <summary>The data path: one pass over all four rings.</summary>
-    /// <returns>True where anything moved.</returns>
-    private bool Poll()
+    private Work Poll()
     {
-        if (_client is not { } client) return false;
+        if (_client is not { } client) return Work.None;
         try
         {
             NetworkRings.DriverEnd rings = client.Rings;
-            uint returned = _driver.RxReturn(rings.Received);
-            uint taken = _driver.RxProvide(rings.Free) + _driver.TxProvide(rings.Submit);
-            returned += _driver.TxReturn(rings.Completed);
-            if (returned != 0) rings.Client.Ring();
-            return (returned | taken) != 0;
+            uint received = _driver.RxReturn(rings.Received);
+            uint given = _driver.RxProvide(rings.Free);
+            uint submitted = _driver.TxProvide(rings.Submit);
+            uint completed = _driver.TxReturn(rings.Completed);
+            if ((received | completed) != 0) rings.Client.Ring();
+            return (submitted | completed) != 0 ? Work.Client : (received | given) != 0 ? Work.Device : Work.None;
         }
         catch (RingException exception)
         {
             DropClient();
             _channel.SendText(Header(ControlMessage.ClientFault, 0), exception.Message);
-            return false;
+            return Work.None;
         }
     }
 
@@ -101,7 +110,7 @@ internal sealed class NetworkLoop : IDisposable
         _client?.Rings.Own.PrepareToSleep();
         Arm();
         // What came between the last poll and arming raised no wake-up: look once more.
-        if (!Poll()) _loop.RunOnce(Timeout.InfiniteTimeSpan);
+        if (Poll() == Work.None) _loop.RunOnce(Timeout.InfiniteTimeSpan);
         _client?.Rings.Own.Awake();
     }
 
@@ -209,6 +218,14 @@ internal sealed class NetworkLoop : IDisposable
     }
 
     private MessageHeader Header(ControlMessage type, uint request) => new((uint)type, _generation, request);
+
+    /// <summary>What a poll found, by who caused it.</summary>
+    private enum Work
+    {
+        None,
+        Device,
+        Client,
+    }
 
     /// <summary>What is held for an attached client.</summary>
     private sealed class Client : IDisposable

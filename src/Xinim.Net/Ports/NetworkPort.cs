@@ -22,7 +22,7 @@ namespace Xinim.Net.Ports;
 public sealed class NetworkPort : IDisposable
 {
     private const uint Batch = 64;
-    private const int SpinLooks = 256;
+    private const int SpinLooks = 64;
     private const int SpinPause = 4;
 
     private readonly PortControl _control;
