@@ -9,13 +9,18 @@ namespace Xinim.Host.Commands;
 /// <summary>Options and arguments that several commands have, and how their texts are read.</summary>
 internal static class CommonOptions
 {
+    private const string SocketName = "--socket";
+
     /// <summary>Of the root command, for all.</summary>
-    public static Option<string?> Socket { get; } = new("--socket")
+    public static Option<string?> Socket() => new(SocketName)
     {
         Description = "The daemon's socket (default: $XINIM_SOCKET, the system's, or this user's own)",
         HelpName = "PATH",
         Recursive = true,
     };
+
+    /// <summary>Null where the usual one is meant.</summary>
+    public static string? SocketOf(ParseResult result) => result.GetValue<string?>(SocketName);
 
     public static Option<bool> Json() => new("--json") { Description = "Print JSON" };
 
@@ -67,7 +72,7 @@ internal static class CommonOptions
 
     /// <summary>Opens a NIC for a client command.</summary>
     public static NetworkPort OpenNic(ParseResult result, Argument<string> nic, NetworkPortOptions? options = null)
-        => NetworkPort.Open(result.GetRequiredValue(nic), options, result.GetValue(Socket));
+        => NetworkPort.Open(result.GetRequiredValue(nic), options, SocketOf(result));
 
     /// <summary>Sets what a NIC receives, where it is not the default.</summary>
     public static void SetFilters(NetworkPort port, bool promiscuous, bool allMulticast, MacAddress? also = null)

@@ -20,7 +20,7 @@ internal static class StatusCommand
         CliCommand command = new("status", "Show the daemon's devices, their drivers and what they have done", "status", "status --json | jq '.devices[].generation'") { json };
         command.SetAction(result => CommandErrors.Guard(environment, () =>
         {
-            string report = Ask(result.GetValue(CommonOptions.Socket));
+            string report = Ask(CommonOptions.SocketOf(result));
             if (result.GetValue(json)) environment.Output.WriteLine(report);
             else Print(environment, StatusReport.FromJson(report));
             return 0;

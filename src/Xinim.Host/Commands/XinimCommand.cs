@@ -34,7 +34,7 @@ internal static class XinimCommand
             PingCommand.Create(environment),
             NetCommand.Create(environment),
         };
-        root.Options.Add(CommonOptions.Socket);
+        root.Options.Add(CommonOptions.Socket());
         foreach (HelpOption option in root.Options.OfType<HelpOption>())
         {
             if (option.Action is HelpAction help) option.Action = new HelpWithExamples(help);
