@@ -1,5 +1,3 @@
-using System.CommandLine;
-using Xinim.Host.Daemon;
+using Xinim.Host.Commands;
 
-RootCommand root = new("User-space device drivers in separate, unprivileged processes") { DaemonCommand.Create() };
-return root.Parse(args).Invoke();
+return XinimCommand.Run(args, new CommandEnvironment());

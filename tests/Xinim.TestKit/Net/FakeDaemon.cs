@@ -25,13 +25,14 @@ public sealed class FakeDaemon : IDisposable
     private SharedRegion? _rx;
     private OpenedNetworkMessage _opened;
     private volatile bool _running = true;
+    private Exception? _failure;
 
     public FakeDaemon(Wire? wire = null)
     {
         Wire = wire;
         Socket = Path.Combine(Path.GetTempPath(), $"xinim-test-{Environment.ProcessId}-{Guid.NewGuid():n}.sock");
         _listener = ChannelListener.Listen(Socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        _thread = new Thread(Serve) { IsBackground = true, Name = "fake daemon" };
+        _thread = new Thread(ServeOrFail) { IsBackground = true, Name = "fake daemon" };
         _thread.Start();
     }
 
@@ -114,6 +115,21 @@ public sealed class FakeDaemon : IDisposable
         _driverBell.Dispose();
         _clientBell.Dispose();
         _stop.Dispose();
+        if (_failure is not null) throw new InvalidOperationException("the fake daemon failed", _failure);
+    }
+
+    /// <summary>A wire that throws ends the daemon, so its client hears of it, and then the test.</summary>
+    private void ServeOrFail()
+    {
+        try
+        {
+            Serve();
+        }
+        catch (Exception exception)
+        {
+            _failure = exception;
+            foreach (Channel channel in _channels) channel.Dispose();
+        }
     }
 
     private void Serve()

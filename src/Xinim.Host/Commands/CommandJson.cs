@@ -1,0 +1,11 @@
+using System.Text.Json.Serialization;
+
+namespace Xinim.Host.Commands;
+
+/// <summary>Everything that commands print as JSON, written without reflection.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+[JsonSerializable(typeof(IReadOnlyList<ListedDevice>))]
+[JsonSerializable(typeof(PingSummary))]
+[JsonSerializable(typeof(SendSummary))]
+[JsonSerializable(typeof(ReceiveSummary))]
+internal sealed partial class CommandJson : JsonSerializerContext;

@@ -1,0 +1,69 @@
+using System.CommandLine;
+using System.Globalization;
+using Xinim.Net.Capture;
+using Xinim.Net.Ip;
+using Xinim.Net.Ports;
+
+namespace Xinim.Host.Commands;
+
+/// <summary><c>xinim net dump</c>: shows frames, or writes them to a capture file.</summary>
+internal static class NetDumpCommand
+{
+    public static Command Create(CommandEnvironment environment)
+    {
+        Argument<string> nic = CommonOptions.Nic();
+        Option<string?> file = new("--write") { Description = "Also write the frames to a capture file for tcpdump and Wireshark", HelpName = "FILE.pcap" };
+        Option<ulong> count = CommonOptions.Count("Frames to take (default: until Ctrl-C)");
+        Option<double?> seconds = CommonOptions.Seconds("How long to watch (default: until Ctrl-C)");
+        Option<bool> promiscuous = CommonOptions.Promiscuous();
+        Option<bool> multicast = CommonOptions.AllMulticast();
+        Option<bool> quiet = new("--quiet") { Description = "Print the number of frames only" };
+        CliCommand command = new("dump", "Print received frames, one a line", "net dump net0 --promiscuous", "net dump net0 --write net0.pcap --quiet --seconds 60")
+        {
+            nic, file, count, seconds, promiscuous, multicast, quiet,
+        };
+        command.SetAction(result => CommandErrors.Guard(environment, () =>
+        {
+            using Interruption interruption = new(environment);
+            using NetworkPort port = CommonOptions.OpenNic(result, nic);
+            using FileStream? stream = result.GetValue(file) is { } path ? File.Create(path) : null;
+            CommonOptions.SetFilters(port, result.GetValue(promiscuous), result.GetValue(multicast));
+            Dump dump = new(environment.Output, stream is null ? null : new PcapWriter(stream), result.GetValue(quiet), result.GetValue(count));
+            dump.Run(port, result.GetValue(seconds) is { } time ? TimeSpan.FromSeconds(time) : TimeSpan.MaxValue, interruption.Token);
+            environment.Error.WriteLine($"{dump.Frames} frames");
+            return 0;
+        }));
+        return command;
+    }
+
+    /// <summary>One watch.</summary>
+    private sealed class Dump(TextWriter output, PcapWriter? capture, bool quiet, ulong count)
+    {
+        public ulong Frames { get; private set; }
+
+        private bool Done => count != 0 && Frames >= count;
+
+        public void Run(NetworkPort port, TimeSpan limit, CancellationToken stop)
+        {
+            FrameReader reader = new(port);
+            long start = Environment.TickCount64;
+            while (!Done && !stop.IsCancellationRequested)
+            {
+                double left = limit.TotalMilliseconds - (Environment.TickCount64 - start);
+                if (left <= 0) return;
+                if (reader.Read(Take)) continue;
+                output.Flush();
+                port.Wait(TimeSpan.FromMilliseconds(Math.Min(left, Ipv4Station.MaxWait.TotalMilliseconds)));
+            }
+        }
+
+        private void Take(ReadOnlySpan<byte> frame)
+        {
+            if (Done) return;
+            Frames++;
+            DateTimeOffset now = DateTimeOffset.UtcNow;
+            capture?.Write(frame, now);
+            if (!quiet) output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{now.ToLocalTime():HH:mm:ss.ffffff} {FrameSummary.Describe(frame)}"));
+        }
+    }
+}

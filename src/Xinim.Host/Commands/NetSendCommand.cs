@@ -1,0 +1,77 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using Xinim.Net.Ports;
+using Xinim.Net.Traffic;
+
+namespace Xinim.Host.Commands;
+
+/// <summary><c>xinim net send</c>: test frames, as fast as they go.</summary>
+internal static class NetSendCommand
+{
+    private const double DefaultSeconds = 5;
+
+    public static Command Create(CommandEnvironment environment)
+    {
+        Argument<string> nic = CommonOptions.Nic();
+        Option<ulong> count = CommonOptions.Count("Frames to send");
+        Option<double?> seconds = CommonOptions.Seconds($"How long to send (default: {DefaultSeconds} without --count)");
+        Option<int> size = CommonOptions.Between(
+            new Option<int>("--size") { Description = "Bytes a frame, FCS not counted", HelpName = "B", DefaultValueFactory = _ => TestFrame.MinBytes }, TestFrame.MinBytes, TestFrame.MaxBytes);
+        Option<double> rate = CommonOptions.AtLeast(new Option<double>("--rate") { Description = "Frames a second (default: as many as go)", HelpName = "PPS" }, 0);
+        Option<int> batch = CommonOptions.Between(
+            new Option<int>("--batch") { Description = "Frames that are handed over at a time", HelpName = "N", DefaultValueFactory = _ => 64 }, 1, 1024);
+        Option<string?> destination = new("--destination") { Description = $"MAC address (default: {TestFrame.DefaultDestination}, which 'net receive' takes)", HelpName = "MAC" };
+        Option<bool> stamp = new("--stamp") { Description = "Number every frame and sum it up, for 'net receive --verify'" };
+        Option<bool> asPrepared = new("--fixed") { Description = "Write frames once and move only descriptors (this is the default)" };
+        Option<bool> json = CommonOptions.Json();
+        CliCommand command = new(
+            "send", "Send test frames (EtherType 0x88B5) and measure the rate", "net send net0 --seconds 10", "net send net0 --count 1000000 --stamp --rate 50000")
+        {
+            nic, count, seconds, size, rate, batch, destination, stamp, asPrepared, json,
+        };
+        command.SetAction(result => CommandErrors.Guard(environment, () =>
+        {
+            if (result.GetValue(stamp) && result.GetValue(asPrepared)) throw new UsageException("--stamp and --fixed exclude each other");
+            double? time = result.GetValue(seconds) ?? (result.GetValue(count) == 0 ? DefaultSeconds : null);
+            SendOptions options = new()
+            {
+                Count = result.GetValue(count),
+                Time = time is { } given ? TimeSpan.FromSeconds(given) : null,
+                Size = result.GetValue(size),
+                Rate = result.GetValue(rate),
+                Batch = (uint)result.GetValue(batch),
+                Destination = result.GetValue(destination) is { } mac ? CommonOptions.ReadMac(mac) : TestFrame.DefaultDestination,
+                Stamp = result.GetValue(stamp),
+            };
+            using Interruption interruption = new(environment);
+            using NetworkPort port = CommonOptions.OpenNic(result, nic);
+            return Run(environment, new FrameSender(port, options), result.GetValue(json), interruption.Token);
+        }));
+        return command;
+    }
+
+    private static int Run(CommandEnvironment environment, FrameSender sender, bool json, CancellationToken stop)
+    {
+        Action<SendReport>? progress = environment.IsTerminal && !json ? report => environment.Error.WriteLine(Describe(SendSummary.Of(report))) : null;
+        SendSummary sum = SendSummary.Of(sender.Run(stop, progress));
+        environment.Output.WriteLine(json ? JsonSerializer.Serialize(sum, CommandJson.Default.SendSummary) : Describe(sum));
+        return sum.Completed != 0 || sum.Queued == 0 ? 0 : CommandErrors.Say(environment, "no frame was sent; 'xinim status' shows link and driver", CommandErrors.Failed);
+    }
+
+    private static string Describe(SendSummary sum) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{sum.Queued} frames queued, {sum.Completed} sent, {sum.Rejected} refused in {sum.Seconds:0.000} s: {sum.PacketsPerSecond:0} pps, {sum.MegabitsPerSecond:0.0} Mbit/s, {sum.Waits} waits{(sum.Recoveries == 0 ? "" : $", driver replaced {sum.Recoveries} times")}");
+}
+
+/// <summary>What <c>xinim net send --json</c> prints. Megabits count frames without FCS, preamble and gap.</summary>
+internal sealed record SendSummary(
+    ulong Queued, ulong Completed, ulong Rejected, int Size, double Seconds, double PacketsPerSecond, double MegabitsPerSecond, ulong Waits, uint Recoveries)
+{
+    public static SendSummary Of(SendReport report)
+    {
+        double rate = report.Completed / Math.Max(report.Elapsed.TotalSeconds, 1e-9);
+        return new SendSummary(
+            report.Queued, report.Completed, report.Rejected, report.Size, report.Elapsed.TotalSeconds, rate, rate * report.Size * 8 / 1e6, report.Waits, report.Recoveries);
+    }
+}

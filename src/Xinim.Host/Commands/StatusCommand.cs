@@ -1,0 +1,59 @@
+using System.CommandLine;
+using System.Globalization;
+using Xinim.Ipc.Channels;
+using Xinim.Ipc.Protocols;
+using Xinim.Net.Ports;
+using Xinim.Supervisor.Status;
+
+namespace Xinim.Host.Commands;
+
+/// <summary><c>xinim status</c>: the daemon's devices and drivers.</summary>
+internal static class StatusCommand
+{
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(5);
+    private static readonly string[] Headers =
+        ["NAME", "DEVICE", "IDS", "DRIVER", "PID", "UID", "STATE", "GEN", "RESTARTS", "LINK", "RX", "TX", "MISSED", "ERRORS", "CLIENT", "DMA"];
+
+    public static Command Create(CommandEnvironment environment)
+    {
+        Option<bool> json = CommonOptions.Json();
+        CliCommand command = new("status", "Show the daemon's devices, their drivers and what they have done", "status", "status --json | jq '.devices[].generation'") { json };
+        command.SetAction(result => CommandErrors.Guard(environment, () =>
+        {
+            string report = Ask(CommonOptions.SocketOf(result));
+            if (result.GetValue(json)) environment.Output.WriteLine(report);
+            else Print(environment, StatusReport.FromJson(report));
+            return 0;
+        }));
+        return command;
+    }
+
+    private static string Ask(string? socket)
+    {
+        using PortControl control = PortControl.Connect(socket, AnswerLimit);
+        using ChannelMessage report = control.Ask(ClientMessage.GetStatus, 0u, ClientMessage.Report);
+        return report.Text;
+    }
+
+    private static void Print(CommandEnvironment environment, StatusReport report)
+    {
+        environment.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"daemon {report.DaemonPid}, up {TimeSpan.FromSeconds(Math.Floor(report.UptimeSeconds)):c}"));
+        if (report.Devices.Count == 0) environment.Output.WriteLine("no devices; bind one with 'xinim bind ADDRESS' and start the daemon again");
+        else CommandTable.Write(environment, Headers, report.Devices.Select(Row));
+        foreach (DeviceReport device in report.Devices.Where(device => device.LastFault is not null))
+            environment.Output.WriteLine($"{device.Name}: last fault: {device.LastFault}");
+    }
+
+    private static IReadOnlyList<string> Row(DeviceReport device) =>
+    [
+        device.Name, device.Device, device.Ids, device.Driver, device.Pid is { } pid ? Text((ulong)pid) : "-", Text(device.User), device.State.ToString(),
+        Text(device.Generation), Text(device.Restarts), device.Link, Count(device, "rxFrames"), Count(device, "txFrames"), Count(device, "rxMissed"),
+        Text(Errors.Aggregate(0ul, (sum, name) => sum + device.Counters.GetValueOrDefault(name))), device.Client ?? "-", device.Iommu ? "IOMMU" : "UNSAFE DMA",
+    ];
+
+    private static readonly string[] Errors = ["rxCrcErrors", "rxLengthErrors", "rxOtherErrors", "rxDropped", "txRejected", "txErrors"];
+
+    private static string Count(DeviceReport device, string name) => Text(device.Counters.GetValueOrDefault(name));
+
+    private static string Text(ulong number) => number.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,146 @@
+using System.Text.Json;
+using Xinim.Supervisor.Devices;
+using Xinim.Supervisor.Status;
+using Xinim.TestKit.Net;
+
+namespace Xinim.Host.Tests.Commands;
+
+/// <summary>status, ping and net, with a daemon in this process.</summary>
+public sealed class ClientCommandTests
+{
+    private readonly FakeHost _host = new();
+
+    private static DeviceReport Report(string name, bool iommu) => new()
+    {
+        Name = name, Device = "0000:00:03.0", Ids = "8086:100e", Driver = "e1000", State = DeviceState.Ready, Pid = 4711, User = 65001, Generation = 3, Restarts = 2,
+        LastFault = name == "net1" ? "killed by signal 11" : null, StartMilliseconds = 4.2, Iommu = iommu, Mac = "52:54:00:12:34:56", Link = "up 1000 Mbit/s full duplex",
+        Client = null, Regions = [], Counters = new Dictionary<string, ulong> { ["rxFrames"] = 12, ["txFrames"] = 34, ["rxDropped"] = 1, ["txErrors"] = 2 },
+    };
+
+    [Fact]
+    public void Status_shows_each_device_and_names_unsafe_dma()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new() { StatusJson = new StatusReport(99, 3661.5, [Report("net0", true), Report("net1", false)]).ToJson() };
+        Assert.Equal(0, machine.Run("--socket", daemon.Socket, "status"));
+        Assert.Equal("daemon 99, up 01:01:01", machine.Lines[0]);
+        Assert.Matches(@"^net0 +0000:00:03\.0 +8086:100e +e1000 +4711 +65001 +Ready +3 +2 +up 1000 Mbit/s full duplex +12 +34 +0 +3 +- +IOMMU *$", machine.Lines[2]);
+        Assert.DoesNotContain("UNSAFE", machine.Lines[2], StringComparison.Ordinal);
+        Assert.EndsWith("UNSAFE DMA", machine.Lines[3].TrimEnd(), StringComparison.Ordinal);
+        Assert.Equal("net1: last fault: killed by signal 11", machine.Lines[4]);
+    }
+
+    [Fact]
+    public void Status_passes_the_daemons_json_on()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new() { StatusJson = new StatusReport(99, 1, [Report("net0", true)]).ToJson() };
+        Assert.Equal(0, machine.Run("status", "--json", "--socket", daemon.Socket));
+        Assert.Equal("net0", JsonDocument.Parse(machine.Output.ToString()).RootElement.GetProperty("devices")[0].GetProperty("name").GetString());
+        daemon.StatusJson = "not json";
+        Assert.Equal(1, machine.Run("status", "--socket", daemon.Socket));
+        Assert.Contains("another version", machine.ErrorLine, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Pings_with_an_address_by_dhcp()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new(new Wire(_host.Answer));
+        Assert.Equal(0, machine.Run("ping", "net0", "10.0.2.2", "--count", "3", "--interval", "0", "--timeout", "10", "--socket", daemon.Socket));
+        Assert.Equal("PING 10.0.2.2 from 10.0.2.15/24 by 10.0.2.2 (DHCP) over 52:54:00:00:00:01: 56 bytes of data", machine.Lines[0]);
+        for (int i = 0; i < 3; i++) Assert.Matches($@"^64 bytes from 10\.0\.2\.2: seq={i} ttl=63 time=\d+\.\d+ ms$", machine.Lines[1 + i]);
+        Assert.StartsWith("3 sent, 3 received, 0% lost, 0 duplicate, 0 damaged", machine.Lines[5], StringComparison.Ordinal);
+        Assert.Matches(@"^rtt min/avg/max/p99 = [\d./]+ ms$", machine.Lines[6]);
+    }
+
+    [Fact]
+    public void Pings_as_json_with_an_address_of_ones_own()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new(new Wire(_host.Answer));
+        string[] line = ["ping", "net0", "8.8.8.8", "--source", "10.0.2.20/24", "--gateway", "10.0.2.2", "--count", "2", "--interval", "0", "--timeout", "0.05", "--size", "0", "--json"];
+        // The fake host answers as itself, whoever was asked: nothing for 8.8.8.8.
+        Assert.Equal(1, machine.Run([.. line, "--socket", daemon.Socket]));
+        JsonElement sum = JsonDocument.Parse(machine.Output.ToString()).RootElement;
+        Assert.Equal(("8.8.8.8", "10.0.2.20", 2, 0, 2), (sum.GetProperty("host").GetString(), sum.GetProperty("source").GetString(), sum.GetProperty("transmitted").GetInt32(), sum.GetProperty("received").GetInt32(), sum.GetProperty("lost").GetInt32()));
+        Assert.Equal(JsonValueKind.Null, sum.GetProperty("rttMin").ValueKind);
+    }
+
+    [Fact]
+    public void Ping_fails_where_nobody_answers()
+    {
+        using FakeMachine machine = new();
+        _host.Replies = 0;
+        using FakeDaemon daemon = new(new Wire(_host.Answer));
+        Assert.Equal(1, machine.Run("ping", "net0", "10.0.2.2", "--source", "10.0.2.20/24", "--count", "1", "--timeout", "0.02", "--quiet", "--socket", daemon.Socket));
+        Assert.StartsWith("1 sent, 0 received, 100% lost", machine.Lines[^1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_device_that_is_not_there_or_taken_is_one_line()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new();
+        Assert.Equal(1, machine.Run("net", "dump", "net9", "--socket", daemon.Socket));
+        Assert.Equal("xinim: there is no device 'net9'; the daemon has net0", machine.ErrorLine);
+    }
+
+    [Fact]
+    public void Sends_and_says_how_fast()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new(new Wire());
+        Assert.Equal(0, machine.Run("net", "send", "net0", "--count", "5000", "--stamp", "--size", "128", "--json", "--socket", daemon.Socket));
+        JsonElement sum = JsonDocument.Parse(machine.Output.ToString()).RootElement;
+        Assert.Equal((5000, 5000, 128), (sum.GetProperty("queued").GetInt32(), sum.GetProperty("completed").GetInt32(), sum.GetProperty("size").GetInt32()));
+        Assert.True(sum.GetProperty("packetsPerSecond").GetDouble() > 0);
+        Assert.Equal(0, machine.Run("net", "send", "net0", "--seconds", "0.05", "--rate", "1000", "--socket", daemon.Socket));
+        Assert.Matches(@"frames queued, \d+ sent, 0 refused in .* pps, .* Mbit/s, \d+ waits", machine.Output.ToString());
+    }
+
+    [Fact]
+    public void Receives_with_the_test_address_and_in_promiscuous_mode()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new();
+        Assert.Equal(0, machine.Run("net", "receive", "net0", "--seconds", "0.02", "--verify", "--promiscuous", "--json", "--socket", daemon.Socket));
+        JsonElement sum = JsonDocument.Parse(machine.Output.ToString()).RootElement;
+        Assert.Equal((0, 0), (sum.GetProperty("frames").GetInt32(), sum.GetProperty("verification").GetProperty("stamped").GetInt32()));
+        Assert.Equal(Ipc.Protocols.NetworkFilterFlags.Promiscuous, daemon.Filters!.Value.Flags);
+        Assert.Equal("02:58:49:4e:49:4d", daemon.Filters.Value.Unicast[0].ToString());
+    }
+
+    [Fact]
+    public void Dumps_frames_and_writes_them_down()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new(new ChattyWire([FakeHost.ArpRequest("10.0.2.15"), [1, 2, 3]]));
+        string file = Path.GetTempFileName();
+        try
+        {
+            Assert.Equal(0, machine.Run("net", "dump", "net0", "--count", "2", "--seconds", "30", "--write", file, "--socket", daemon.Socket));
+            Assert.EndsWith("ARP 42 who has 10.0.2.15? tell 10.0.2.2", machine.Lines[0], StringComparison.Ordinal);
+            Assert.EndsWith(" raw 3 010203", machine.Lines[1], StringComparison.Ordinal);
+            Assert.Equal("2 frames", machine.ErrorLine);
+            Assert.Equal(24 + 16 + 42 + 16 + 3, new FileInfo(file).Length);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    /// <summary>Delivers frames as soon as there is room for them.</summary>
+    private sealed class ChattyWire(IEnumerable<byte[]> frames) : Wire
+    {
+        private readonly Queue<byte[]> _frames = new(frames);
+
+        public override bool Poll(FakeNic nic)
+        {
+            bool moved = base.Poll(nic);
+            while (_frames.TryPeek(out byte[]? frame) && nic.Deliver(frame)) _frames.Dequeue();
+            return moved;
+        }
+    }
+}

@@ -1,0 +1,100 @@
+using Xinim.Net.Ports;
+using Xinim.Net.Traffic;
+using Xinim.TestKit.Net;
+
+namespace Xinim.Net.Tests.Traffic;
+
+public sealed class TrafficTests
+{
+    private static readonly NetworkPortOptions Small = new() { TxBuffers = 32, RxBuffers = 64 };
+
+    [Fact]
+    public void Sends_every_frame_numbered()
+    {
+        List<byte[]> frames = [];
+        using FakeDaemon daemon = new(new Wire(frame =>
+        {
+            frames.Add(frame);
+            return [];
+        }));
+        using NetworkPort port = NetworkPort.Open("net0", Small, daemon.Socket);
+        SendReport report = new FrameSender(port, new SendOptions { Count = 1000, Stamp = true, Size = 100, Batch = 7 }).Run(TestContext.Current.CancellationToken);
+        Assert.Equal((1000ul, 1000ul, 0ul, 100), (report.Queued, report.Completed, report.Rejected, report.Size));
+        StampVerifier verifier = new();
+        foreach (byte[] frame in frames) verifier.Add(frame);
+        Assert.Equal(new VerificationReport(1000, 0, 0, 0, 0, 0), verifier.Report());
+    }
+
+    [Fact]
+    public void Keeps_to_a_rate_and_a_time()
+    {
+        using FakeDaemon daemon = new(new Wire());
+        using NetworkPort port = NetworkPort.Open("net0", Small, daemon.Socket);
+        SendReport report = new FrameSender(port, new SendOptions { Rate = 1000, Time = TimeSpan.FromMilliseconds(200) }).Run(TestContext.Current.CancellationToken);
+        Assert.InRange(report.Queued, 1ul, 202ul);
+        Assert.Equal(report.Queued, report.Completed);
+    }
+
+    /// <summary>Frames that come to a sender neither stop it nor keep it busy.</summary>
+    [Fact]
+    public void Sends_on_while_frames_come()
+    {
+        using FakeDaemon daemon = new(new Wire(frame => [frame, frame]));
+        using NetworkPort port = NetworkPort.Open("net0", Small, daemon.Socket);
+        SendReport report = new FrameSender(port, new SendOptions { Count = 500 }).Run(TestContext.Current.CancellationToken);
+        Assert.Equal(500ul, report.Completed);
+    }
+
+    [Fact]
+    public void Goes_on_over_the_death_of_drivers()
+    {
+        using FakeDaemon daemon = new(new Wire());
+        using NetworkPort port = NetworkPort.Open("net0", Small, daemon.Socket);
+        FrameSender sender = new(port, new SendOptions { Rate = 2000, Count = 600, Stamp = true });
+        Thread storm = new(() =>
+        {
+            for (int i = 0; i < 5; i++)
+            {
+                ulong sent = port.SentFrames;
+                SpinWait.SpinUntil(() => port.SentFrames > sent, TimeSpan.FromSeconds(5));
+                daemon.Kill();
+                daemon.Revive();
+            }
+        });
+        storm.Start();
+        SendReport report = sender.Run(TestContext.Current.CancellationToken);
+        storm.Join();
+        Assert.Equal((600ul, 600ul), (report.Queued, report.Completed));
+        Assert.InRange(report.Recoveries, 1u, 5u);
+    }
+
+    [Fact]
+    public void Receives_and_verifies()
+    {
+        byte[][] stamped = [.. Enumerable.Range(0, 100).Select(i =>
+        {
+            byte[] frame = new byte[64];
+            TestFrame.Prepare(frame, TestFrame.DefaultDestination, default, 1);
+            TestFrame.Stamp(frame, (ulong)i);
+            return frame;
+        })];
+        using FakeDaemon daemon = new(new Wire(_ => [.. stamped[..50], stamped[49], .. stamped[60..], new byte[60], new byte[3000]]));
+        using NetworkPort port = NetworkPort.Open("net0", new NetworkPortOptions { TxBuffers = 2, RxBuffers = 256 }, daemon.Socket);
+        Assert.True(port.TryRent(out uint slot));
+        port.Send(slot, 60);
+        port.Flush();
+        ReceiveReport report = new FrameReceiver(port, new ReceiveOptions { Count = 93, Verify = true, Time = TimeSpan.FromSeconds(30) }).Run(TestContext.Current.CancellationToken);
+        Assert.Equal((93ul, (ulong)((91 * 64) + 60 + 3000)), (report.Frames, report.Bytes));
+        Assert.Equal(new VerificationReport(91, 0, 2, 10, 1, 0), report.Verification);
+    }
+
+    [Fact]
+    public void Stops_receiving_in_time()
+    {
+        using FakeDaemon daemon = new();
+        using NetworkPort port = NetworkPort.Open("net0", Small, daemon.Socket);
+        ReceiveReport report = new FrameReceiver(port, new ReceiveOptions { Time = TimeSpan.FromMilliseconds(20) }).Run(TestContext.Current.CancellationToken);
+        Assert.Equal((0ul, TimeSpan.Zero), (report.Frames, report.Elapsed));
+        Assert.Null(report.Verification);
+    }
+}
