@@ -137,7 +137,7 @@ public sealed unsafe class EventLoop : IDisposable
 
     private void Forget(int key, SafeFileHandle handle)
     {
-        if (!_handlers.Remove(key) || handle.IsClosed) return;
+        if (!_handlers.Remove(key) || handle.IsClosed || _epoll.IsClosed) return;
         epoll_event none = default;
         _ = epoll_ctl(Descriptor.Number(_epoll), EPOLL_CTL_DEL, Descriptor.Number(handle), &none);
     }

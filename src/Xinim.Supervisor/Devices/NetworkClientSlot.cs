@@ -75,6 +75,8 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         NetworkFilters none = default;
         _ = device.TryAsk(ControlMessage.SetFilters, none, default, _ => { });
         bool asked = _attachSent && device.TryAsk(ControlMessage.Detach, _ => FreeReleased());
+        // What this client moved since the last look counts, even if the driver dies next.
+        Refresh(_ => { });
         // A starting driver has not heard of this client; a dead one's device becomes quiet before anything is freed.
         if (!asked && !_attachSent) FreeReleased();
         _attachSent = false;
