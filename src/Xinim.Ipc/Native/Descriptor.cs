@@ -31,16 +31,27 @@ public static unsafe class Descriptor
 
     /// <summary>Waits until one of the descriptors is readable or closed by its peer.</summary>
     /// <param name="timeout">Milliseconds; -1 for ever is for callers that are woken by one of the descriptors in any case.</param>
-    /// <returns>A bit for each ready descriptor; 0 when the time is over.</returns>
+    /// <returns>A bit for each ready descriptor; 0 when the time is over or a signal came.</returns>
     public static uint Poll(int timeout, params ReadOnlySpan<SafeFileHandle> handles)
     {
         pollfd* entries = stackalloc pollfd[handles.Length];
         for (int i = 0; i < handles.Length; i++) entries[i] = new pollfd { fd = Number(handles[i]), events = POLLIN };
-        int ready = poll(entries, (ulong_t)(uint)handles.Length, timeout);
-        if (ready < 0 && Marshal.GetLastPInvokeError() != EINTR) throw LinuxException.Last("cannot poll");
+        int ready = PollEntries(entries, handles.Length, timeout);
         uint mask = 0;
         for (int i = 0; ready > 0 && i < handles.Length; i++) mask |= entries[i].revents != 0 ? 1u << i : 0;
         return mask;
+    }
+
+    /// <summary>Waits like <see cref="Poll(int, ReadOnlySpan{SafeFileHandle})"/>; a fraction of a millisecond counts as a whole one, and less than nothing as nothing.</summary>
+    public static uint Poll(TimeSpan timeout, params ReadOnlySpan<SafeFileHandle> handles) => Poll(
+        timeout == Timeout.InfiniteTimeSpan ? -1 : (int)Math.Clamp(Math.Ceiling(timeout.TotalMilliseconds), 0, int.MaxValue), handles);
+
+    /// <summary>Waits for the events of poll(2) on one descriptor.</summary>
+    /// <returns>False when the time is over or a signal came.</returns>
+    public static bool PollFor(int descriptor, short events, int timeout)
+    {
+        pollfd entry = new() { fd = descriptor, events = events };
+        return PollEntries(&entry, 1, timeout) > 0;
     }
 
     /// <summary>The descriptor's number, for calls that take one; the handle must outlive the call.</summary>
@@ -48,6 +59,13 @@ public static unsafe class Descriptor
     {
         ObjectDisposedException.ThrowIf(handle.IsClosed, handle);
         return (int)handle.DangerousGetHandle();
+    }
+
+    private static int PollEntries(pollfd* entries, int count, int timeout)
+    {
+        int ready = NativeMethods.Poll(entries, (uint)count, timeout);
+        if (ready < 0 && Marshal.GetLastPInvokeError() != EINTR) throw LinuxException.Last("cannot poll");
+        return ready;
     }
 
     internal static SafeFileHandle Own(int descriptor, string failure)

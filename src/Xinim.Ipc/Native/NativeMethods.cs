@@ -11,6 +11,10 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(LibC, EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int MemfdCreate(string name, uint flags);
 
+    /// <summary>Tmds.LibC has poll, but does not keep its errno.</summary>
+    [LibraryImport(LibC, EntryPoint = "poll", SetLastError = true)]
+    public static partial int Poll(Tmds.Linux.pollfd* entries, ulong count, int timeout);
+
     [LibraryImport(LibC, EntryPoint = "fcntl", SetLastError = true)]
     public static partial int Fcntl(SafeFileHandle file, int command, int argument);
 

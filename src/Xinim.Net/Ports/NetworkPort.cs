@@ -218,7 +218,7 @@ public sealed class NetworkPort : IDisposable
         Doorbell? own = _rings?.Own;
         own?.PrepareToSleep();
         bool ready = _rings is { } rings && (rings.Received.Peek(_partialRx + 1) > _partialRx || Collect() != 0 || rings.IsClosed);
-        if (!ready) ready = Descriptor.Poll(Milliseconds(limit), _ownBell, _control.Handle) != 0;
+        if (!ready) ready = Descriptor.Poll(limit, _ownBell, _control.Handle) != 0;
         own?.Awake();
         if (!ready) return false;
         Descriptor.Drain(_ownBell);
@@ -269,7 +269,7 @@ public sealed class NetworkPort : IDisposable
 
     private void CollectOne(in NetBuffer buffer)
     {
-        if (!_tx.TryTake(buffer.Cookie, out uint slot)) throw Nonsense(buffer);
+        if (!_tx.TryTake(buffer.Cookie, out uint slot)) throw NetworkPortException.NotHeld(buffer);
         _tx.Return(slot);
         if ((buffer.Flags & NetFlags.Rejected) != 0) RejectedFrames++;
         else if ((buffer.Flags & NetFlags.More) == 0) SentFrames++;
@@ -286,7 +286,7 @@ public sealed class NetworkPort : IDisposable
             if (!_rx.TryTake(buffer.Cookie, out uint slot) || buffer.Length > _rxBytes)
             {
                 PutBack(into[..kept]);
-                throw Nonsense(buffer);
+                throw NetworkPortException.NotHeld(buffer);
             }
 
             into[kept++] = new ReceivedBuffer(slot, buffer.Length, buffer.Flags, buffer.VlanTag);
@@ -359,15 +359,13 @@ public sealed class NetworkPort : IDisposable
             return;
         }
 
-        using (message)
+        using ChannelMessage news = message;
+        Link = (ClientMessage)news.Header.Type switch
         {
-            switch ((ClientMessage)message.Header.Type)
-            {
-                case ClientMessage.LinkChanged: Link = message.Get<LinkState>(); break;
-                case ClientMessage.Closed: throw new NetworkPortException(message.Text);
-                default: throw new NetworkPortException($"the daemon sent message {message.Header.Type}, which is unknown here");
-            }
-        }
+            ClientMessage.LinkChanged => news.Get<LinkState>(),
+            ClientMessage.Closed => throw new NetworkPortException(news.Text),
+            _ => throw new NetworkPortException($"the daemon sent message {news.Header.Type}, which is unknown here"),
+        };
     }
 
     private void Reopen(ChannelMessage message)
@@ -398,11 +396,4 @@ public sealed class NetworkPort : IDisposable
         Generation = shape.Generation;
         if (shape.TxCapacity < _tx.Count || shape.RxCapacity < _rx.Count) throw new NetworkPortException("the daemon gave smaller rings than were asked for");
     }
-
-    /// <summary>For poll(2): rounded up, so that a short wait does not become none; a negative one that is not infinite is over.</summary>
-    private static int Milliseconds(TimeSpan limit)
-        => limit == Timeout.InfiniteTimeSpan ? -1 : (int)Math.Clamp(Math.Ceiling(limit.TotalMilliseconds), 0, int.MaxValue);
-
-    private static NetworkPortException Nonsense(in NetBuffer buffer)
-        => new($"the driver returned buffer {buffer.Cookie} with {buffer.Length} bytes, which it does not hold");
 }

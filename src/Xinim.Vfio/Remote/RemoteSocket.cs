@@ -98,11 +98,8 @@ internal sealed unsafe class RemoteSocket(SafeFileHandle handle) : IDisposable
     {
         while (true)
         {
-            pollfd entry = new() { fd = Number, events = events };
-            int ready = poll(&entry, 1, deadline.Milliseconds);
-            if (ready > 0) return true;
-            if (ready == 0 && deadline.Milliseconds == 0) return false;
-            if (ready < 0 && Marshal.GetLastPInvokeError() != EINTR) throw LinuxException.Last("cannot wait for the device model");
+            if (Descriptor.PollFor(Number, events, deadline.Milliseconds)) return true;
+            if (deadline.Milliseconds == 0) return false;
         }
     }
 

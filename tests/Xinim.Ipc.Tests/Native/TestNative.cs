@@ -48,6 +48,18 @@ internal static class TestNative
     /// <summary>Descriptors that this process has open, the directory's own included.</summary>
     public static int CountDescriptors() => Directory.GetFileSystemEntries("/proc/self/fd").Length;
 
+    /// <summary>The calling thread, for <see cref="SignalThread"/>.</summary>
+    public static int ThisThread() => gettid();
+
+    /// <summary>Sends a signal to a thread of this process, if it has not ended.</summary>
+    public static void SignalThread(int thread, int signal) => _ = tgkill(Environment.ProcessId, thread, signal);
+
+    [DllImport("libc")]
+    private static extern int gettid();
+
+    [DllImport("libc")]
+    private static extern int tgkill(int process, int thread, int signal);
+
     [DllImport("libc", BestFitMapping = false)]
     private static extern int memfd_create([MarshalAs(UnmanagedType.LPUTF8Str)] string name, uint flags);
 
