@@ -76,7 +76,7 @@ public sealed partial class E1000Model
 
     private bool PassesVlan(ReadOnlySpan<byte> frame)
     {
-        if ((this[Rctl] & (1u << 18)) == 0 || !IsTagged(frame)) return true;
+        if ((this[Rctl] & RctlVlanFilter) == 0 || !IsTagged(frame)) return true;
         int id = BinaryPrimitives.ReadUInt16BigEndian(frame[14..]) & 0xfff;
         return (this[Vfta + (4 * (uint)(id / 32))] & (1u << (id % 32))) != 0;
     }
@@ -171,10 +171,11 @@ public sealed partial class E1000Model
             if (this[Rdh] != this[Rdt]) Violations.Add($"receiver switched on with RDH {this[Rdh]:x} and RDT {this[Rdt]:x} [SDM §14.4]");
             if (RxCount is 0 or > 4096) Violations.Add($"receiver switched on with a ring of {RxCount} descriptors [SDM §14.4]");
             if (!Dma.Enabled) Violations.Add("receiver switched on without bus mastering");
-            if (this[Mta] == Undefined || this[Vfta] == Undefined || this[Ra + 8] == Undefined) Violations.Add("receiver switched on with undefined filters [SDM §14.4]");
+            if (this[Mta] == Undefined || this[Ra + 8] == Undefined) Violations.Add("receiver switched on with undefined filters [SDM §14.4]");
             if (IsExpress && (this[Mrqc] != 0 || this[Rdlen1] != 0)) Violations.Add("a second receive queue is left over");
         }
 
+        if (on && (value & RctlVlanFilter) != 0 && this[Vfta] == Undefined) Violations.Add("frames filtered by an undefined VLAN table [SDM §13.5.4]");
         if (on && ((value >> 16) & 3) != 0) Violations.Add("RCTL.BSIZE is not 2,048");
         this[Rctl] = value;
     }

@@ -19,7 +19,7 @@ public sealed partial class E1000Model : RegisterChannel, IDisposable
     private const uint Tdbal = 0x3800, Tdbah = 0x3804, Tdlen = 0x3808, Tdh = 0x3810, Tdt = 0x3818, Tarc0 = 0x3840;
     private const uint Rxcsum = 0x5000, Rfctl = 0x5008, Mta = 0x5200, Ra = 0x5400, Vfta = 0x5600, Mrqc = 0x5818;
     private const uint CtrlRst = 1u << 26, CtrlVme = 1u << 30, CtrlSlu = 1u << 6, CtrlMasterDisable = 1u << 2;
-    private const uint RctlEnable = 1u << 1, TctlEnable = 1u << 1;
+    private const uint RctlEnable = 1u << 1, RctlVlanFilter = 1u << 18, TctlEnable = 1u << 1;
     private const uint Undefined = 0xa5a5_a5a0; // what the manual leaves undefined is something that works by no accident
 
     private readonly uint[] _registers = new uint[BarBytes / 4];

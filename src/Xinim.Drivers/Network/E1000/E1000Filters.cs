@@ -16,7 +16,11 @@ internal sealed class E1000Filters(E1000Registers registers, E1000Variant varian
     private const NetworkFilterFlags Known = NetworkFilterFlags.Promiscuous | NetworkFilterFlags.AllMulticast | NetworkFilterFlags.VlanStrip
         | NetworkFilterFlags.VlanFilter | NetworkFilterFlags.RxChecksum | NetworkFilterFlags.FlowControl;
 
+    /// <summary>The multicast table as the device has it: a register costs microseconds where it is reached through a channel.</summary>
+    private readonly uint[] _multicast = new uint[128];
+
     private NetworkFilters _filters;
+    private uint _unicast;
     private ReceiveControl _receiveControl;
 
     /// <summary>Bytes of the largest frame that is accepted, without FCS.</summary>
@@ -36,19 +40,22 @@ internal sealed class E1000Filters(E1000Registers registers, E1000Variant varian
         _filters = filters;
     }
 
-    /// <summary>Switches the receive unit on, with these filters, after a reset [SDM §14.4].</summary>
+    /// <summary>Switches the receive unit on, with these filters, after a reset that left all tables empty [SDM §14.4].</summary>
     public void WriteAfterReset()
     {
         _receiveControl = ReceiveControl.None;
+        Array.Clear(_multicast);
+        _unicast = 0;
         Write();
     }
 
-    /// <summary>Writes every filter register; the receive unit may be running.</summary>
+    /// <summary>Writes what changed; the receive unit may be running.</summary>
     public void Write()
     {
         WriteUnicast();
         WriteMulticast();
-        for (uint i = 0; i < NetworkFilters.VlanWords; i++) registers.VlanTable.Write(i, _filters.Vlans[(int)i]);
+        if ((_filters.Flags & NetworkFilterFlags.VlanFilter) != 0)
+            for (uint i = 0; i < NetworkFilters.VlanWords; i++) registers.VlanTable.Write(i, _filters.Vlans[(int)i]);
         WriteControl();
         WriteReceiveControl();
     }
@@ -104,8 +111,10 @@ internal sealed class E1000Filters(E1000Registers registers, E1000Variant varian
         for (uint i = 1; i < Addresses; i++)
         {
             if (i <= _filters.UnicastCount) WriteAddress(registers, i, _filters.Unicast[(int)i - 1]);
-            else ClearAddress(registers, i);
+            else if (i <= _unicast) ClearAddress(registers, i);
         }
+
+        _unicast = _filters.UnicastCount;
     }
 
     /// <summary>The hash is bits 47:36 of the address with MO = 00 [SDM §13.5.1]: twelve bits, the upper seven choose the register.</summary>
@@ -120,7 +129,12 @@ internal sealed class E1000Filters(E1000Registers registers, E1000Variant varian
             table[(int)(hash >> 5)] |= 1u << (int)(hash & 31);
         }
 
-        for (uint i = 0; i < registers.MulticastTable.Count; i++) registers.MulticastTable.Write(i, table[(int)i]);
+        for (uint i = 0; i < registers.MulticastTable.Count; i++)
+        {
+            if (table[(int)i] != _multicast[i]) registers.MulticastTable.Write(i, table[(int)i]);
+        }
+
+        table.CopyTo(_multicast);
     }
 
     private void WriteControl()

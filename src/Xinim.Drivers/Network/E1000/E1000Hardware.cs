@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Xinim.Ipc.Protocols;
 using Xinim.Vfio;
 using Xinim.Vfio.Dma;
@@ -59,7 +60,9 @@ internal sealed class E1000Hardware
         // The manual forbids accesses in the first microsecond; the EEPROM is reloaded after it [SDM §13.4.1].
         Wait.Pause(TimeSpan.FromMicroseconds(2));
         Wait.Until(() => (Registers.Control.Read() & DeviceControl.Reset) == 0, s_resetLimit, $"CTRL.RST = 0 of {_device.Name} [SDM §13.4.1]");
-        WaitForEepromLoad();
+        long reset = Stopwatch.GetTimestamp();
+        ClearTables();
+        WaitForEepromLoad(reset);
         MaskInterrupts();
         _ = Registers.Causes.ReadAndClear();
     }
@@ -94,13 +97,10 @@ internal sealed class E1000Hardware
         Registers.FlowTimer.Write(0xffff);
     }
 
-    /// <summary>Multicast and VLAN tables to zero, the station's address alone in the filters [SDM §14.4, §13.5].</summary>
+    /// <summary>The station's address [SDM §14.4, §13.5.2]; the other filters are empty since the reset.</summary>
     public void ConfigureAddresses(in MacAddress mac)
     {
-        for (uint i = 0; i < Registers.MulticastTable.Count; i++) Registers.MulticastTable.Write(i, 0);
-        for (uint i = 0; i < Registers.VlanTable.Count; i++) Registers.VlanTable.Write(i, 0);
         E1000Filters.WriteAddress(Registers, 0, mac);
-        for (uint i = 1; i < E1000Filters.Addresses; i++) E1000Filters.ClearAddress(Registers, i);
     }
 
     /// <summary>The receive ring, empty, and the receive unit's parameters; still off [SDM §14.4].</summary>
@@ -205,11 +205,21 @@ internal sealed class E1000Hardware
         }
     }
 
-    private void WaitForEepromLoad()
+    /// <summary>
+    /// Filter tables that a reset leaves undefined [SDM §13.5.1, §13.5.2] and the EEPROM does not touch: done while it is loaded.
+    /// The VLAN table is looked at only while its filter is on, and is written then [SDM §13.5.4].
+    /// </summary>
+    private void ClearTables()
+    {
+        for (uint i = 0; i < Registers.MulticastTable.Count; i++) Registers.MulticastTable.Write(i, 0);
+        for (uint i = 1; i < E1000Filters.Addresses; i++) E1000Filters.ClearAddress(Registers, i);
+    }
+
+    private void WaitForEepromLoad(long reset)
     {
         if (_variant.Express)
             Wait.Until(() => (Registers.Eeprom.Read() & EepromControl.AutoReadDone) != 0, TimeSpan.FromMilliseconds(500), $"EECD.Auto_RD of {_device.Name} [82574 §10.2.2.3]");
         else
-            Wait.Pause(TimeSpan.FromMilliseconds(5)); // no bit says when it is done [SDM §5.3]
+            Wait.Pause(TimeSpan.FromMilliseconds(5) - Stopwatch.GetElapsedTime(reset)); // no bit says when it is done [SDM §5.3]
     }
 }

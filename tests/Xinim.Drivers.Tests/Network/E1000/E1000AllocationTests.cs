@@ -8,6 +8,9 @@ namespace Xinim.Drivers.Tests.Network.E1000;
 /// <summary>The data path allocates nothing (I6).</summary>
 public sealed class E1000AllocationTests
 {
+    private const int Packets100K = 100_000;
+    private const int Runs = 3;
+
     [Theory]
     [MemberData(nameof(Kinds.All), MemberType = typeof(Kinds))]
     public void A_hundred_thousand_packets_both_ways_allocate_nothing(E1000ModelKind kind)
@@ -16,12 +19,19 @@ public sealed class E1000AllocationTests
         bench.Model.KeepSent = false;
         byte[] frame = Packets.Plain(60);
         Exchange(bench, frame, 3200);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        Exchange(bench, frame, 100_000);
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-        Assert.Equal(103_200ul, bench.Model.FramesSent);
-        Assert.Equal(103_200ul, bench.Model.FramesReceived);
+        // The runtime allocates on this thread when it replaces a method that is hot by now; a packet that allocates does so in each run.
+        long[] allocated = [.. Enumerable.Range(0, Runs).Select(_ => Allocated(bench, frame))];
+        Assert.Contains(0, allocated);
+        Assert.Equal(3200ul + (Runs * Packets100K), bench.Model.FramesSent);
+        Assert.Equal(3200ul + (Runs * Packets100K), bench.Model.FramesReceived);
         Assert.Empty(bench.Model.Violations);
+    }
+
+    private static long Allocated(E1000Bench bench, byte[] frame)
+    {
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Exchange(bench, frame, Packets100K);
+        return GC.GetAllocatedBytesForCurrentThread() - before;
     }
 
     private static void Exchange(E1000Bench bench, byte[] frame, int packets)
