@@ -51,7 +51,7 @@ driver_pid() { status_value pid; }
 
 xinim_transmit() {
   start_xinim
-  record tx.xinim "$("$XINIM" net send net0 --size 60 --seconds "$SECONDS_EACH" --json | json_value framesPerSecond | awk '{printf "%.3f", $1 / 1e6}')"
+  record tx.xinim "$("$XINIM" net send net0 --size 60 --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.3f", $1 / 1e6}')"
   record rss.guest "$(awk '/^VmRSS/ {printf "%.1f", $2 / 1024}' "/proc/$(driver_pid)/status")"
   record start.guest "$(status_value startMilliseconds)"
   stop_xinim
@@ -76,13 +76,13 @@ xinim_syscalls() {
 
 xinim_receive() {
   start_xinim
-  record rx.xinim "$("$XINIM" net receive net0 --promiscuous --seconds "$SECONDS_EACH" --json | json_value framesPerSecond | awk '{printf "%.1f", $1 / 1e3}')"
+  record rx.xinim "$("$XINIM" net receive net0 --promiscuous --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.1f", $1 / 1e3}')"
   stop_xinim
 }
 
 xinim_ping() {
   start_xinim
-  record ping.xinim "$("$XINIM" ping net0 10.0.2.2 --count 200 --interval 0.01 --json | json_value medianMicroseconds)"
+  record ping.xinim "$("$XINIM" ping net0 10.0.2.2 --count 200 --interval 0.01 --json | json_value rttMedian)"
   stop_xinim
 }
 

@@ -88,7 +88,7 @@ internal static class PingCommand
 
 /// <summary>What <c>xinim ping --json</c> prints; times in microseconds.</summary>
 internal sealed record PingSummary(
-    string Host, string Source, ulong Transmitted, ulong Received, ulong Lost, ulong Duplicates, ulong Damaged, double Seconds, double? RttMin, double? RttAvg,
+    string Host, string Source, ulong Transmitted, ulong Received, ulong Lost, ulong Duplicates, ulong Damaged, double Seconds, double? RttMin, double? RttMedian, double? RttAvg,
     double? RttMax, double? RttP99, uint Recoveries)
 {
     public static PingSummary Of(Ipv4Address host, Ipv4Configuration own, PingResult sum)
@@ -96,7 +96,7 @@ internal sealed record PingSummary(
         bool any = sum.Received != 0;
         return new PingSummary(
             host.ToString(), own.Address.ToString(), sum.Transmitted, sum.Received, sum.Lost, sum.Duplicates, sum.Damaged, sum.Elapsed.TotalSeconds,
-            any ? sum.Min.TotalMicroseconds : null, any ? sum.Mean.TotalMicroseconds : null, any ? sum.Max.TotalMicroseconds : null,
+            any ? sum.Min.TotalMicroseconds : null, any ? sum.Median.TotalMicroseconds : null, any ? sum.Mean.TotalMicroseconds : null, any ? sum.Max.TotalMicroseconds : null,
             any ? sum.P99.TotalMicroseconds : null, sum.Recoveries);
     }
 }

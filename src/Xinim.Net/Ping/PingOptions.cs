@@ -37,7 +37,7 @@ public readonly record struct PingReply(ushort Sequence, TimeSpan RoundTrip, int
 /// <param name="Damaged">Answers with other data than was sent; not counted as received.</param>
 /// <param name="Recoveries">Drivers that were replaced meanwhile.</param>
 public sealed record PingResult(
-    ulong Transmitted, ulong Received, ulong Duplicates, ulong Damaged, TimeSpan Min, TimeSpan Mean, TimeSpan Max, TimeSpan P99, TimeSpan Elapsed, uint Recoveries)
+    ulong Transmitted, ulong Received, ulong Duplicates, ulong Damaged, TimeSpan Min, TimeSpan Median, TimeSpan Mean, TimeSpan Max, TimeSpan P99, TimeSpan Elapsed, uint Recoveries)
 {
     public ulong Lost => Transmitted - Received;
 }

@@ -54,7 +54,7 @@ public sealed class PingTally
     }
 
     public PingResult Result(TimeSpan elapsed, uint recoveries)
-        => new(Transmitted, Received, Duplicates, Damaged, _times.Min, _times.Mean, _times.Max, _times.Percentile(0.99), elapsed, recoveries);
+        => new(Transmitted, Received, Duplicates, Damaged, _times.Min, _times.Percentile(0.5), _times.Mean, _times.Max, _times.Percentile(0.99), elapsed, recoveries);
 }
 
 /// <summary>What an echo reply is to its request.</summary>
