@@ -68,7 +68,7 @@ xinim_syscalls() {
   sleep 1.2
   after="$(status_value txFrames)"
   wait $!
-  calls="$(awk '/total$/ {print $(NF - 1) ~ /^[0-9]+$/ && NF > 4 ? $4 : $3}' /tmp/strace.txt)"
+  calls="$(awk '/total$/ {print $4}' /tmp/strace.txt)"
   cat /tmp/strace.txt >"$XINIM_LAB_OUT/strace.txt"
   record syscalls "$(awk -v c="${calls:-0}" -v a="$after" -v b="$before" 'BEGIN {printf "%.3f", 1000 * c / (a - b)}')"
   stop_xinim
@@ -83,18 +83,19 @@ xinim_receive() {
 xinim_ping() {
   start_xinim
   record ping.xinim "$("$XINIM" ping net0 10.0.2.2 --count 200 --interval 0.01 --json | json_value rttMedian)"
+  record pingpong.xinim "$("$XINIM" ping net0 10.0.2.2 --count 1000 --interval 0 --json | json_value rttMedian)"
   stop_xinim
 }
 
 # --- DPDK ---
 
-# The median of the rates that testpmd prints once a second, without the first and the last.
+# The median of the rates that testpmd prints once a second, without those of its start and the last.
 testpmd() {
   local mode="$1" rate="$2"
   give_to vfio-pci
-  timeout -s INT $((SECONDS_EACH + 5)) dpdk-testpmd -l 0,1 -n 1 -a "$NIC" --no-telemetry -- --forward-mode="$mode" --txpkts=60 \
-    --stats-period 1 --txd=1024 --rxd=1024 --burst=32 --total-num-mbufs=8192 --nb-cores=1 >/tmp/testpmd.log 2>&1 < <(sleep $((SECONDS_EACH + 8))) || true
-  grep -aoE "$rate: +[0-9]+" /tmp/testpmd.log | awk '{print $2}' | sed '1d;$d' | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
+  timeout -s INT $((SECONDS_EACH + 10)) dpdk-testpmd -l 0,1 -n 1 -a "$NIC" --no-telemetry -- --forward-mode="$mode" --txpkts=60 \
+    --stats-period 1 --txd=1024 --rxd=1024 --burst=32 --total-num-mbufs=8192 --nb-cores=1 >/tmp/testpmd.log 2>&1 < <(sleep $((SECONDS_EACH + 13))) || true
+  grep -aoE "$rate: +[0-9]+" /tmp/testpmd.log | awk '$2 > 0 {print $2}' | sed '1d;$d' | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
 }
 
 # --- Linux ---
@@ -135,6 +136,10 @@ linux_ping() {
   ping -c 200 -i 0.01 10.0.2.2 | grep -oE 'time=[0-9.]+' | cut -d= -f2 | sort -g | awk '{v[NR] = $1} END {printf "%.1f", v[int((NR + 1) / 2)] * 1000}'
 }
 
+linux_pingpong() {
+  ping -c 1000 -A 10.0.2.2 | grep -oE 'time=[0-9.]+' | cut -d= -f2 | sort -g | awk '{v[NR] = $1} END {printf "%.1f", v[int((NR + 1) / 2)] * 1000}'
+}
+
 # --- in turns ---
 
 : >"$OUT"
@@ -152,6 +157,7 @@ for ((round = 1; round <= ROUNDS; round++)); do
       ;;
     ping)
       record ping.linux "$(linux_ping)"
+      record pingpong.linux "$(linux_pingpong)"
       xinim_ping
       ;;
   esac

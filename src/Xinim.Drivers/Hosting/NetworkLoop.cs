@@ -18,11 +18,11 @@ namespace Xinim.Drivers.Hosting;
 internal sealed class NetworkLoop : IDisposable
 {
     /// <summary>
-    /// Empty polls before going to sleep after the client gave work: about as long as a wake-up takes, so that waiting never costs more than
-    /// twice the best choice. After the device gave work the next empty poll ends it: interrupt moderation gathers frames better
+    /// Empty polls before going to sleep after the client gave work: some 30 µs, as long as a wake-up with
+    /// its interrupt takes, so that waiting never costs more than twice the best choice; counted in polls because a machine on which they are slow wakes up slowly too. After the device gave work the next empty poll ends it: interrupt moderation gathers frames better
     /// than a processor that looks for them one by one, and leaves that processor to the client.
     /// </summary>
-    private const int IdlePolls = 256;
+    private const int IdlePolls = 1500;
 
     /// <summary>Busy polls between two looks at the control channel.</summary>
     private const int PollsPerLook = 64;

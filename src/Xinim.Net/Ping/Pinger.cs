@@ -8,8 +8,8 @@ namespace Xinim.Net.Ping;
 /// <summary>Sends echo requests and times the answers, over a NIC's rings and nothing else.</summary>
 public sealed class Pinger
 {
-    /// <summary>How long to look for an answer before sleeping: longer than a near answer takes, short beside a wake-up of the machine.</summary>
-    private static readonly long SpinTicks = Stopwatch.Frequency / 20_000;
+    /// <summary>How long to look for an answer before sleeping, 1 ms: a near answer is timed without this process's own wake-up in it.</summary>
+    private static readonly long SpinTicks = Stopwatch.Frequency / 1000;
 
     private readonly Ipv4Station _station;
     private readonly PingOptions _options;
