@@ -30,7 +30,9 @@ readonly LAB_FAILED=125 TIMED_OUT=124 NO_READER=141
 # Blocks of 1 KiB that a command may write to each of stdout and stderr.
 readonly OUTPUT_LIMIT=$((4 * 1024 * 1024))
 
-TIMEOUT=600 MEMORY=4G CPUS=2 HUGEPAGES=128 IOMMU=1 DEVICES=1 VERBOSE=0 REFRESH=0
+readonly MAX_BOOTS=3
+
+TIMEOUT=600 BOOTS=0 MEMORY=4G CPUS=2 HUGEPAGES=128 IOMMU=1 DEVICES=1 VERBOSE=0 REFRESH=0
 ACCEL=auto QMP='' APPEND='' SERIAL_LOG=''
 EXTRA_QEMU=() EXTRA_ENV=() COMMAND=()
 SCRATCH='' PIDS=()
@@ -241,7 +243,7 @@ explain_failure() {
     note "time is up: the guest was stopped after $TIMEOUT s"
     exit "$TIMED_OUT"
   fi
-  if grep -q 'Kernel panic' "$SCRATCH/serial.log" 2>/dev/null; then fail "the guest's kernel panicked"; fi
+  if panicked; then fail "the guest's kernel panicked"; fi
   if ((qemu_status > 128)); then fail "QEMU was killed by signal $((qemu_status - 128)); is the host out of memory?"; fi
   fail "the guest ended without a status; QEMU exited with $qemu_status"
 }
@@ -262,8 +264,14 @@ run_guest() {
   if [[ -s "$control/status" ]]; then exit "$(<"$control/status")"; fi
   if ((outcome != TIMED_OUT)); then wait "$qemu" 2>/dev/null || qemu_status=$?; fi
   stop_all
+  if ((BOOTS < MAX_BOOTS && outcome != TIMED_OUT)) && [[ ! -e "$control/started" ]] && panicked; then
+    note "the guest's kernel panicked while it booted, as it does now and then on a busy host; booting again"
+    return
+  fi
   explain_failure "$outcome" "$qemu_status"
 }
+
+panicked() { grep -q 'Kernel panic' "$SCRATCH/serial.log" 2>/dev/null; }
 
 main() {
   # shellcheck source=scripts/lab/kernel.sh
@@ -284,7 +292,8 @@ main() {
   choose_accel "$SCRATCH"
   fill_control_share "$SCRATCH/control"
   describe_machine "$SCRATCH" "$SCRATCH/control" "$OUT"
-  run_guest
+  # Returns only to boot once more.
+  while ((++BOOTS)); do run_guest; done
 }
 
 main "$@"

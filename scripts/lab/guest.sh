@@ -41,6 +41,8 @@ run_command() {
   relay "$PIPES/err" "$CONTROL/stderr" &
   err_relay=$!
 
+  # From here on the guest is the command's: the host does not boot another one if this one dies.
+  : >"$CONTROL/started"
   # A session of its own, so that a "kill 0" reaches neither process 1 nor the relays. The inner shell turns a command that
   # is not found into 127 and one that cannot be run into 126.
   # shellcheck disable=SC2016
