@@ -1,8 +1,7 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # For the benchmarks of this folder: options, raw values, medians, figures. Raw values are lines "name<TAB>value" in $RAW.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)"
-# shellcheck disable=SC2034 # for the scripts that source this
 ROUNDS=5 SECONDS_EACH=4
 export XINIM_LAB_OUT="$ROOT/artifacts/bench"
 RAW="$XINIM_LAB_OUT/raw.tsv"
@@ -10,9 +9,7 @@ RAW="$XINIM_LAB_OUT/raw.tsv"
 bench_options() {
   while (($# > 0)); do
     case "$1" in
-      # shellcheck disable=SC2034
       --rounds) ROUNDS="$2" && shift 2 ;;
-      # shellcheck disable=SC2034
       --seconds) SECONDS_EACH="$2" && shift 2 ;;
       *) echo "bench: unknown option '$1'" >&2 && exit 2 ;;
     esac
