@@ -16,7 +16,7 @@ guest() {
 }
 
 flood() {
-  dotnet "$ROOT/artifacts/bin/Xinim.Benchmarks/release/Xinim.Benchmarks.dll" flood --port 7702 --rate 300000 &
+  dotnet "$ROOT/artifacts/bin/Xinim.Benchmarks/release/Xinim.Benchmarks.dll" flood --port 7702 --rate 200000 &
   FLOOD_PID=$!
 }
 

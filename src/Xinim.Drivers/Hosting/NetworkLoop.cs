@@ -24,6 +24,9 @@ internal sealed class NetworkLoop : IDisposable
     /// </summary>
     private const int IdlePolls = 1500;
 
+    /// <summary>Idle polls between two offers of the processor to others.</summary>
+    private const int PollsPerYield = 16;
+
     /// <summary>Busy polls between two looks at the control channel.</summary>
     private const int PollsPerLook = 64;
     private static readonly TimeSpan TimerPeriod = TimeSpan.FromSeconds(1);
@@ -71,6 +74,8 @@ internal sealed class NetworkLoop : IDisposable
                 _ => idle + 1,
             };
             if (idle > IdlePolls && !_spin) Sleep();
+            // The client may wait for this very processor.
+            else if (idle % PollsPerYield == PollsPerYield - 1) Thread.Yield();
             if (polls % PollsPerLook == 0) _loop.RunOnce(TimeSpan.Zero);
         }
 

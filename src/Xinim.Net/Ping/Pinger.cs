@@ -54,6 +54,7 @@ public sealed class Pinger
             if (!all && now >= _nextSend && TrySendEcho()) idleSince = now;
             if (_station.Poll()) idleSince = Stopwatch.GetTimestamp();
             else if (!_options.Spin && now - idleSince > SpinTicks) Sleep(now, all ? _lastSent + Ticks(_options.Timeout) : _nextSend);
+            else Thread.Yield(); // the driver may have been woken on this very processor
         }
 
         _station.OnEcho = null;
