@@ -24,6 +24,7 @@ public sealed class Supervisor : IDisposable
     private static readonly TimeSpan CounterPeriod = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(10);
 
+    /// <summary>Connections at a time: clients must not use up the descriptors that drivers and devices need.</summary>
     private const int MaxClients = 128;
 
     private readonly EventLoop _loop = new();
@@ -67,7 +68,7 @@ public sealed class Supervisor : IDisposable
             LaunchRequest launch = new()
             {
                 Executable = _manifests.ExecutableOf(manifest),
-                Arguments = [wish.Name ?? $"net{_devices.Count}"],
+                Arguments = [NameFor(wish)],
                 User = Environment.IsPrivilegedProcess ? _configuration.DriverUserBase + (uint)_devices.Count : null,
             };
             ManagedDevice device = new(_loop, _log, backend, manifest, launch, launch.Arguments[0], wish.Poll);
@@ -117,12 +118,19 @@ public sealed class Supervisor : IDisposable
 
     internal void Forget(ClientSession client) => _clients.Remove(client);
 
+    /// <summary>The wished name, or the first of net0, net1 and so on from the device's number on that is free.</summary>
+    private string NameFor(DeviceConfiguration wish)
+    {
+        bool IsTaken(string name) => _devices.Exists(device => device.Name == name);
+        if (wish.Name is { } wanted) return IsTaken(wanted) ? throw new LinuxException($"the name '{wanted}' of {wish.Device} is another device's; choose another 'name'") : wanted;
+        return Enumerable.Range(_devices.Count, _devices.Count + 1).Select(number => $"net{number}").First(name => !IsTaken(name));
+    }
+
     private void OnClient()
     {
         if (_listener.Accept() is not { } accepted) return;
         if (_clients.Count >= MaxClients)
         {
-            // Clients must not use up the descriptors that drivers need.
             _log.LogWarning("process {Pid} of user {User} turned away: {Count} clients are connected", accepted.Peer.Pid, accepted.Peer.Uid, MaxClients);
             accepted.Channel.Dispose();
             return;

@@ -16,6 +16,15 @@ public enum PeerMessage : uint
 
     /// <summary>← peer: it runs.</summary>
     Ready = 4,
+
+    /// <summary>← peer: it was started as a driver; handle: the channel to its supervisor.</summary>
+    Lend = 5,
+
+    /// <summary>→ peer: end with the status that stands in the message, an int.</summary>
+    Exit = 6,
+
+    /// <summary>→ peer: close the channel to the supervisor, and live on.</summary>
+    Close = 7,
 }
 
 /// <summary>Where rings and wake words lie in the region of an echo test.</summary>

@@ -209,8 +209,18 @@ internal sealed class NetworkLoop : IDisposable
 
         if (regions.Exists(region => region.Id == _work.Id)) throw new ArgumentException($"region {_work.Id} is the driver's own");
         BufferTable buffers = new(grants, regions);
-        _client = new Client(message, what, _loop);
-        _driver.Attach(buffers);
+        Client client = new(message, what, _loop);
+        try
+        {
+            _driver.Attach(buffers);
+        }
+        catch
+        {
+            client.Dispose();
+            throw;
+        }
+
+        _client = client;
     }
 
     private void DropClient()

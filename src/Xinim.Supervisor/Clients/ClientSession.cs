@@ -13,6 +13,9 @@ namespace Xinim.Supervisor.Clients;
 /// </summary>
 internal sealed class ClientSession : INetworkClient, IDisposable
 {
+    /// <summary>Messages handled before others have their turn.</summary>
+    private const int Batch = 64;
+
     private readonly Channel _channel;
     private readonly PeerCredentials _peer;
     private readonly Supervisor _supervisor;
@@ -67,7 +70,7 @@ internal sealed class ClientSession : INetworkClient, IDisposable
     {
         Guard(() =>
         {
-            while (!_closed)
+            for (int count = 0; count < Batch && !_closed; count++)
             {
                 if (!_channel.TryReceive(out ChannelMessage? message))
                 {
@@ -140,8 +143,9 @@ internal sealed class ClientSession : INetworkClient, IDisposable
         {
             action();
         }
-        catch (ChannelException exception)
+        catch (Exception exception) when (exception is not OutOfMemoryException)
         {
+            // A ChannelException nearly always. Whatever else it is, it came of what this client asked: it costs this client, not the daemon.
             _log.LogWarning("client {Client} closed: {Reason}", Description, exception.Message);
             Dispose();
         }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
 using Xinim.Ipc;
+using Xinim.Vfio.Pci;
 
 namespace Xinim.Supervisor.Configuration;
 
@@ -35,7 +36,7 @@ public static partial class ConfigurationReader
         }
         catch (JsonException exception)
         {
-            throw new LinuxException($"{file}:{exception.LineNumber + 1}: {Explain(exception)}");
+            throw JsonProblem.In(file, exception, KeysAt(exception.Path));
         }
 
         Check(configuration, text, file);
@@ -46,12 +47,14 @@ public static partial class ConfigurationReader
     {
         HashSet<string> names = new(StringComparer.Ordinal);
         HashSet<string> addresses = new(StringComparer.Ordinal);
-        foreach (DeviceConfiguration device in configuration.Devices)
+        foreach (DeviceConfiguration? device in configuration.Devices)
         {
-            if (!DevicePattern().IsMatch(device.Device))
+            if (device is null) throw At("devices", "a device is null; write { \"device\": \"0000:00:03.0\" }");
+            bool remote = RemotePattern().IsMatch(device.Device);
+            if (!remote && !PciAddress.TryParse(device.Device, out _))
                 throw At(device.Device, $"device '{device.Device}' is neither a PCI address such as 0000:00:03.0 nor remote:MODEL such as remote:e1000");
-            bool remote = device.Device.StartsWith("remote:", StringComparison.Ordinal);
-            if (!remote && !addresses.Add(device.Device)) throw At(device.Device, $"device {device.Device} stands twice");
+            // 00:03.0 and 0000:00:03.0 are one device.
+            if (!remote && !addresses.Add(PciAddress.Parse(device.Device).ToString())) throw At(device.Device, $"device {device.Device} stands twice");
             if (!remote && (device.Netdev is not null || device.Properties.Count > 0)) throw At(device.Device, "'netdev' and 'properties' are for remote devices only");
             if (device.Name is not { } name) continue;
             if (!NamePattern().IsMatch(name)) throw At(name, $"name '{name}' is not allowed; use 1 to 15 letters, digits, '-' and '_', a letter first");
@@ -69,14 +72,6 @@ public static partial class ConfigurationReader
         }
     }
 
-    private static string Explain(JsonException exception)
-    {
-        string message = exception.Message.Split(" Path:")[0].Split(" LineNumber:")[0];
-        return UnknownKeyPattern().Match(message) is { Success: true } match
-            ? $"unknown key '{match.Groups[1].Value}'; allowed here: {string.Join(", ", KeysAt(exception.Path))}"
-            : $"{message} (at {exception.Path})";
-    }
-
     private static IEnumerable<string> KeysAt(string? path)
     {
         JsonTypeInfo type = path?.Contains("devices[", StringComparison.Ordinal) == true
@@ -85,11 +80,8 @@ public static partial class ConfigurationReader
         return type.Properties.Select(property => property.Name);
     }
 
-    [GeneratedRegex(@"^The JSON property '([^']*)' could not be mapped")]
-    private static partial Regex UnknownKeyPattern();
-
-    [GeneratedRegex("^([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\\.[0-7]$|^remote:[a-z0-9][a-z0-9-]*$")]
-    private static partial Regex DevicePattern();
+    [GeneratedRegex("^remote:[a-z0-9][a-z0-9._-]{0,47}$")]
+    private static partial Regex RemotePattern();
 
     [GeneratedRegex("^[A-Za-z][A-Za-z0-9_-]{0,14}$")]
     private static partial Regex NamePattern();

@@ -126,8 +126,25 @@ internal sealed class ClientMemory : IDisposable
     /// <summary>Takes the memory from the device and frees it. Only when the driver has given it up or the device is quiet.</summary>
     public void Dispose()
     {
-        _backend.Unmap(_txIova, _tx.Size);
-        _backend.Unmap(_rxIova, _rx.Size);
+        try
+        {
+            _backend.Unmap(_txIova, _tx.Size);
+        }
+        finally
+        {
+            try
+            {
+                _backend.Unmap(_rxIova, _rx.Size);
+            }
+            finally
+            {
+                Close();
+            }
+        }
+    }
+
+    private void Close()
+    {
         _tx.Dispose();
         _rx.Dispose();
         _rings?.Dispose();

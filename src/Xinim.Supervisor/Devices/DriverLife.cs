@@ -27,6 +27,11 @@ internal interface IDriverObserver
 /// </summary>
 internal sealed class DriverLife : IDisposable
 {
+    /// <summary>Messages handled before others have their turn: a driver that floods its channel must not hold up the rest of the machine.</summary>
+    private const int Batch = 64;
+
+    /// <summary>What a driver may say unasked between two answers. The supervisor asks every second, so a working driver stays far below.</summary>
+    private const int MaxUnasked = 256;
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(1);
 
     private readonly EventLoop _loop;
@@ -36,7 +41,11 @@ internal sealed class DriverLife : IDisposable
     private readonly List<IDisposable> _watches = [];
     private readonly Dictionary<uint, Question> _questions = [];
     private uint _lastRequest;
+    private int _unasked;
     private string? _reason;
+    private string? _sendFailure;
+    private bool _killed;
+    private bool _silent;
 
     private DriverLife(EventLoop loop, IDriverObserver observer, ChildProcess child, Channel channel, uint generation)
     {
@@ -88,6 +97,9 @@ internal sealed class DriverLife : IDisposable
     public void Kill(string reason)
     {
         _reason ??= reason;
+        _killed = true;
+        // What it has said but was not heard yet is void.
+        _watches[1].Dispose();
         _child.Signal(PosixSignalNumber.Kill);
     }
 
@@ -111,7 +123,10 @@ internal sealed class DriverLife : IDisposable
         }
         catch (ChannelException exception)
         {
-            Kill(exception.Message);
+            // A driver that is ending already may have said why: that is heard first.
+            if (_silent) return;
+            _sendFailure ??= exception.Message;
+            _child.Signal(PosixSignalNumber.Kill);
         }
     }
 
@@ -119,19 +134,30 @@ internal sealed class DriverLife : IDisposable
     {
         try
         {
-            while (_channel.TryReceive(out ChannelMessage? message))
+            for (int count = 0; count < Batch && !_killed; count++)
             {
+                if (!_channel.TryReceive(out ChannelMessage? message))
+                {
+                    // Usually the process is ending: its exit says more. One that only closed its channel serves nobody.
+                    if (_silent) return;
+                    _silent = true;
+                    _watches[1].Dispose();
+                    _watches.Add(_loop.After(EndLimit, () => Kill("it closed its channel and did not end")));
+                    return;
+                }
+
                 if (message is null) return;
                 using (message) Dispatch(message);
             }
-
-            // Usually the process is ending: its exit says more. One that only closed its channel serves nobody.
-            _watches[1].Dispose();
-            _watches.Add(_loop.After(EndLimit, () => Kill("it closed its channel and did not end")));
         }
         catch (ChannelException exception)
         {
             Kill($"it broke the protocol: {exception.Message}");
+        }
+        catch (Exception exception) when (exception is not OutOfMemoryException)
+        {
+            // Whatever it is, it came of what this driver said: it costs this driver's life, not the daemon's.
+            Kill($"its message could not be handled: {exception.Message}");
         }
     }
 
@@ -142,42 +168,31 @@ internal sealed class DriverLife : IDisposable
         {
             if (!_questions.Remove(message.Header.Request, out Question? question)) throw new ChannelException($"an answer to request {message.Header.Request}, which nobody made");
             question.Limit.Dispose();
+            _unasked = 0;
             question.OnAnswer(message);
             return;
         }
 
+        if (++_unasked > MaxUnasked) throw new ChannelException($"{MaxUnasked} messages without being asked");
         switch ((ControlMessage)message.Header.Type)
         {
             case ControlMessage.LinkChanged: _observer.OnLinkChanged(message.Get<LinkState>()); break;
-            case ControlMessage.Log: _observer.OnLog(OneLine(message.Text)); break;
-            case ControlMessage.Fault: _reason ??= OneLine(message.Text); break;
-            case ControlMessage.ClientFault: _observer.OnClientFault(OneLine(message.Text)); break;
+            case ControlMessage.Log: _observer.OnLog(PeerText.OneLine(message)); break;
+            case ControlMessage.Fault: _reason ??= PeerText.OneLine(message); break;
+            case ControlMessage.ClientFault: _observer.OnClientFault(PeerText.OneLine(message)); break;
             default: throw new ChannelException($"an unasked message of type {message.Header.Type}");
         }
     }
 
     private void OnProcessEnd()
     {
-        // The last words first: a fault's reason is still in the socket.
-        try
-        {
-            OnMessages();
-        }
-        finally
-        {
-            _child.TryReap();
-            string reason = _reason is null ? $"{_child.Exit}" : $"{_reason} ({_child.Exit})";
-            Dispose();
-            _observer.OnEnded(reason);
-        }
-    }
-
-    /// <summary>Drivers are not trusted with the log's layout or size.</summary>
-    private static string OneLine(string text)
-    {
-        const int Limit = 400;
-        string line = new([.. text.Take(Limit).Select(letter => char.IsControl(letter) ? ' ' : letter)]);
-        return line.Length < text.Length ? line + "…" : line;
+        // The last words first: a fault's reason is still in the socket. As many as a good driver has; a flood ends here.
+        for (int round = 0; round < MaxUnasked / Batch; round++) OnMessages();
+        _child.TryReap();
+        string? said = _reason ?? _sendFailure;
+        string reason = said is null ? $"{_child.Exit}" : $"{said} ({_child.Exit})";
+        Dispose();
+        _observer.OnEnded(reason);
     }
 
     private sealed record Question(Action<ChannelMessage> OnAnswer, IDisposable Limit);

@@ -21,6 +21,9 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
 {
     private const uint WorkRegion = 0;
     private const int MaxFailedStarts = 6;
+
+    /// <summary>Lives in a row too short for one look at the counters, each followed by the next at once; from then on with a pause between.</summary>
+    private const int MaxShortLives = 8;
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
 
     private readonly EventLoop _loop;
@@ -32,6 +35,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     private DriverLife? _life;
     private IDisposable? _retry;
     private int _failedStarts;
+    private int _shortLives;
     private long _started;
     private Action? _onStopped;
 
@@ -160,8 +164,12 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         else _life.Kill(reason);
     }
 
+    /// <summary>The driver has answered a question that is asked now and then: it works.</summary>
+    public void OnSignOfLife() => _shortLives = 0;
+
     void IDriverObserver.OnLinkChanged(LinkState link)
     {
+        if (link == Info.Link) return;
         Info = Info with { Link = link };
         _log.LogInformation("{Device}: link {Link}", Name, link);
         Client.OnLinkChanged(link);
@@ -234,8 +242,9 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         }
 
         LastFault = reason;
-        if (wasReady) Restart();
-        else RetryLater(reason);
+        if (!wasReady) RetryLater(reason);
+        else if (++_shortLives <= MaxShortLives) Restart();
+        else Wait(FirstPause);
     }
 
     /// <summary>
@@ -247,22 +256,30 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     private void BecomeQuiet()
     {
         Client.StopIntake();
-        try
+        if (State != DeviceState.Gone)
         {
-            if (State != DeviceState.Gone)
-            {
-                Backend.DisableInterrupts();
-                Backend.ClearBusMaster();
-                Backend.Reset();
-            }
-        }
-        catch (Exception exception) when (exception is LinuxException or DeviceFaultException)
-        {
-            // A device that does not answer has been pulled or is about to be; the IOMMU's mappings go all the same.
-            _log.LogError("{Device}: cannot be made quiet: {Reason}", Name, exception.Message);
+            TryTo("interrupts cannot be disabled", Backend.DisableInterrupts);
+            TryTo("bus mastering cannot be cleared", Backend.ClearBusMaster);
+            TryTo("it cannot be reset", () => Backend.Reset());
         }
 
         Client.OnQuiet();
+    }
+
+    /// <summary>
+    /// A step that fails does not keep the next ones from being taken. A device that answers none of them has been pulled or is about to be;
+    /// the IOMMU's mappings go all the same.
+    /// </summary>
+    private void TryTo(string failure, Action step)
+    {
+        try
+        {
+            step();
+        }
+        catch (Exception exception) when (exception is LinuxException or DeviceFaultException)
+        {
+            _log.LogError("{Device}: {Failure}: {Reason}", Name, failure, exception.Message);
+        }
     }
 
     private void Restart()
@@ -281,8 +298,13 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
             return;
         }
 
+        Wait(FirstPause * Math.Pow(2, _failedStarts - 1));
+    }
+
+    private void Wait(TimeSpan pause)
+    {
         State = DeviceState.Waiting;
-        _retry = _loop.After(FirstPause * Math.Pow(2, _failedStarts - 1), Restart);
+        _retry = _loop.After(pause, Restart);
     }
 
     private void Finish(DeviceState state)

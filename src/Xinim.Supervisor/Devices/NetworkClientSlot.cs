@@ -4,6 +4,7 @@ using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Protocols;
+using Xinim.Vfio;
 
 namespace Xinim.Supervisor.Devices;
 
@@ -28,12 +29,17 @@ internal interface INetworkClient
 /// </summary>
 internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDisposable
 {
+    /// <summary>Questions for counters that wait for the driver; those beyond are answered with what is known.</summary>
+    private const int MaxCurious = 64;
+
     private INetworkClient? _client;
     private ClientMemory? _memory;
     private ClientMemory? _releasing;
     private bool _announced;
     private bool _attachSent;
     private NetworkFilters? _filters;
+    private FilterWish? _wanted;
+    private readonly Queue<Action<NetworkStatistics>> _curious = [];
     private NetworkStatistics _carried;
     private NetworkStatistics _current;
     private (INetworkClient Client, OpenNetworkMessage Wish)? _next;
@@ -68,13 +74,11 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         if (_next?.Client == client) _next = null;
         if (_client != client) return;
         _client = null;
-        _filters = null;
         _releasing = _memory;
         _memory = null;
         _releasing?.CloseRings();
-        NetworkFilters none = default;
-        _ = device.TryAsk(ControlMessage.SetFilters, none, default, _ => { });
-        bool asked = _attachSent && device.TryAsk(ControlMessage.Detach, _ => FreeReleased());
+        ForgetFilters();
+        bool asked = _attachSent && device.TryAsk(ControlMessage.Detach, OnDetached);
         // What this client moved since the last look counts, even if the driver dies next.
         Refresh(_ => { });
         // A starting driver has not heard of this client; a dead one's device becomes quiet before anything is freed.
@@ -82,29 +86,32 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         _attachSent = false;
     }
 
-    /// <summary>Sets all filters, now and for every later driver.</summary>
+    /// <summary>Sets all filters, now and for every later driver. A driver that dies over it leaves it to the next one.</summary>
     /// <param name="answer">Gets the reason where the driver refused; null where it is done.</param>
     public void SetFilters(in NetworkFilters filters, Action<string?> answer)
     {
-        NetworkFilters wanted = filters;
-        bool asked = device.TryAsk(ControlMessage.SetFilters, wanted, default, reply =>
+        if (_wanted is not null)
         {
-            bool done = reply.Header.Type == (uint)ControlMessage.Done;
-            if (done) _filters = wanted;
-            answer(done ? null : reply.Text);
-        });
-        if (!asked) answer($"{device.Name} is restarting; try again");
+            answer("filters are being set already; wait for the answer");
+            return;
+        }
+
+        _wanted = new FilterWish(filters, answer);
+        AskFilters();
     }
 
-    /// <summary>Asks the driver for its counters; answers with what is known where none is ready.</summary>
+    /// <summary>Asks the driver for its counters; answers with what is known where none is ready, or it dies over it.</summary>
     public void Refresh(Action<NetworkStatistics> answer)
     {
-        bool asked = device.TryAsk(ControlMessage.GetStatistics, reply =>
+        if (_curious.Count >= MaxCurious)
         {
-            _current = reply.Get<NetworkStatistics>();
             answer(Statistics);
-        });
-        if (!asked) answer(Statistics);
+            return;
+        }
+
+        _curious.Enqueue(answer);
+        // One question at a time, however many want to know: a client must not be able to fill the driver's channel.
+        if (_curious.Count == 1 && !device.TryAsk(ControlMessage.GetStatistics, OnStatistics)) AnswerCurious();
     }
 
     internal void OnReady()
@@ -113,6 +120,7 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         _current = default;
         if (_filters is { } filters)
             device.TryAsk(ControlMessage.SetFilters, filters, default, OnFiltersRestored);
+        AskFilters();
         if (_memory is not null) Attach();
     }
 
@@ -124,8 +132,9 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         if (_client is not { } client) return;
         _client = null;
         _attachSent = false;
+        ForgetFilters();
         _memory?.CloseRings();
-        _memory?.Dispose();
+        Free(_memory);
         _memory = null;
         client.OnClosed(reason);
     }
@@ -137,6 +146,7 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     {
         _attachSent = false;
         FreeReleased();
+        AnswerCurious();
     }
 
     internal void CloseForGood(string reason)
@@ -149,8 +159,8 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     /// <summary>Frees all memory. Only when the device is quiet.</summary>
     public void Dispose()
     {
-        _releasing?.Dispose();
-        _memory?.Dispose();
+        Free(_releasing);
+        Free(_memory);
         _releasing = _memory = null;
     }
 
@@ -160,7 +170,7 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         {
             _memory = new ClientMemory(device.Backend, wish);
         }
-        catch (LinuxException exception)
+        catch (Exception exception) when (exception is LinuxException or DeviceFaultException)
         {
             return exception.Message;
         }
@@ -173,13 +183,22 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
 
     private void OnFiltersRestored(ChannelMessage reply)
     {
-        if (reply.Header.Type != (uint)ControlMessage.Done) log.LogError("{Device}: the new driver refused the filters: {Reason}", device.Name, reply.Text);
+        if (reply.Header.Type != (uint)ControlMessage.Done) log.LogError("{Device}: the new driver refused the filters: {Reason}", device.Name, PeerText.OneLine(reply));
     }
 
     private void Attach()
     {
         ClientMemory memory = _memory!;
-        memory.Renew(device.Generation);
+        try
+        {
+            memory.Renew(device.Generation);
+        }
+        catch (LinuxException exception)
+        {
+            OnDropped(exception.Message);
+            return;
+        }
+
         (AttachMessage message, SafeFileHandle[] handles) = memory.ForDriver();
         _attachSent = device.TryAsk(ControlMessage.Attach, message, handles, reply => OnAttachAnswer(memory, reply));
     }
@@ -190,7 +209,7 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         if (reply.Header.Type != (uint)ControlMessage.Done)
         {
             _attachSent = false;
-            OnDropped($"the driver refused the client's memory: {reply.Text}");
+            OnDropped($"the driver refused the client's memory: {PeerText.OneLine(reply)}");
             return;
         }
 
@@ -200,11 +219,70 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         _client!.OnAttached(opened, handles, first);
     }
 
+    private void OnDetached(ChannelMessage reply)
+    {
+        // A driver that does not give the memory up is ended: then the device is made quiet, and the memory freed, from outside.
+        if (reply.Header.Type != (uint)ControlMessage.Done) throw new ChannelException($"it does not detach: {PeerText.OneLine(reply)}");
+        FreeReleased();
+    }
+
+    private void AskFilters()
+    {
+        // Where no driver is ready, the next one is asked.
+        if (_wanted is not { } wanted) return;
+        device.TryAsk(ControlMessage.SetFilters, wanted.Filters, default, reply =>
+        {
+            if (_wanted != wanted) return;
+            _wanted = null;
+            bool done = reply.Header.Type == (uint)ControlMessage.Done;
+            if (done) _filters = wanted.Filters;
+            wanted.Answer(done ? null : PeerText.OneLine(reply));
+        });
+    }
+
+    /// <summary>The next client starts with none, not with its predecessor's.</summary>
+    private void ForgetFilters()
+    {
+        _wanted = null;
+        _filters = null;
+        NetworkFilters none = default;
+        device.TryAsk(ControlMessage.SetFilters, none, default, _ => { });
+    }
+
+    private void OnStatistics(ChannelMessage reply)
+    {
+        if (reply.Header.Type != (uint)ControlMessage.Statistics) throw new ChannelException($"answer {reply.Header.Type} to GetStatistics");
+        _current = reply.Get<NetworkStatistics>();
+        device.OnSignOfLife();
+        AnswerCurious();
+    }
+
+    private void AnswerCurious()
+    {
+        NetworkStatistics known = Statistics;
+        // An answer can bring the next question: that one waits for its own turn.
+        for (int count = _curious.Count; count > 0; count--) _curious.Dequeue()(known);
+    }
+
+    /// <summary>A mapping that cannot be taken away stays until the device is closed; the memory is pinned for so long.</summary>
+    private void Free(ClientMemory? memory)
+    {
+        try
+        {
+            memory?.Dispose();
+        }
+        catch (Exception exception) when (exception is LinuxException or DeviceFaultException)
+        {
+            log.LogError("{Device}: a client's memory cannot be unmapped: {Reason}", device.Name, exception.Message);
+        }
+    }
+
     private void FreeReleased()
     {
-        _releasing?.Dispose();
+        Free(_releasing);
         _releasing = null;
-        if (_next is not { } next) return;
+        // Of a device that has disappeared the next client hears right after this.
+        if (_next is not { } next || device.State == DeviceState.Gone) return;
         _next = null;
         if (Take(next.Client, next.Wish) is { } problem) next.Client.OnClosed(problem);
     }
@@ -216,5 +294,12 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         ReadOnlySpan<ulong> more = MemoryMarshal.Cast<NetworkStatistics, ulong>(new ReadOnlySpan<NetworkStatistics>(in second));
         for (int i = 0; i < words.Length; i++) words[i] += more[i];
         return sum;
+    }
+
+    private sealed class FilterWish(NetworkFilters filters, Action<string?> answer)
+    {
+        public NetworkFilters Filters => filters;
+
+        public Action<string?> Answer => answer;
     }
 }

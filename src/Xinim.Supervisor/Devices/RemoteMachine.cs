@@ -49,7 +49,7 @@ public sealed class RemoteMachine : IDisposable
         {
             return new RemoteMachine(process, new RemoteBackend(mine, model.Name));
         }
-        catch (Vfio.DeviceFaultException exception)
+        catch (Exception exception) when (exception is Vfio.DeviceFaultException or LinuxException)
         {
             process.Dispose();
             throw new LinuxException($"the device model {model.Name} did not start ({process.Exit}): {exception.Message}; QEMU's own message stands above");

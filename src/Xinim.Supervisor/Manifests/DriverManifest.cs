@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json.Serialization;
+using Xinim.Ipc.Protocols;
 using Xinim.Vfio;
 
 namespace Xinim.Supervisor.Manifests;
@@ -40,17 +42,24 @@ public sealed record DriverManifest
     internal string? Problem()
     {
         if (string.IsNullOrWhiteSpace(Name)) return "'name' is empty";
+        if (Encoding.UTF8.GetByteCount(Name) > FixedText.Bytes) return $"'name' has more than {FixedText.Bytes} bytes";
+        if (string.IsNullOrWhiteSpace(Executable)) return "'executable' is empty; it is a file name such as xinim-driver, or an absolute path";
         if (Class != "network") return $"'class' is '{Class}'; allowed: network";
         if (Matches.Count == 0) return "'matches' is empty; list ids such as \"8086:100e\"";
-        if (Matches.FirstOrDefault(match => ParseMatch(match) is null) is { } wrong) return $"'matches' has '{wrong}'; write vendor:device in hexadecimal, such as 8086:100e";
+        if (Matches.Any(match => ParseMatch(match) is null))
+        {
+            string? wrong = Matches.First(match => ParseMatch(match) is null);
+            return $"'matches' has '{wrong}'; write vendor:device in hexadecimal, such as 8086:100e";
+        }
+
         if (DmaBytes is < 4096 or > 1 << 30) return $"'dmaBytes' is {DmaBytes}; allowed: 4096 to {1 << 30}";
         if (StartLimit is < 1 or > 600_000) return $"'startLimit' is {StartLimit}; allowed: 1 to 600000 milliseconds";
         return AnswerLimit is < 1 or > 600_000 ? $"'answerLimit' is {AnswerLimit}; allowed: 1 to 600000 milliseconds" : null;
     }
 
-    private static (ushort Vendor, ushort Device)? ParseMatch(string match)
+    private static (ushort Vendor, ushort Device)? ParseMatch(string? match)
     {
-        string[] parts = match.Split(':');
+        string[] parts = (match ?? "").Split(':');
         return parts.Length == 2
             && ushort.TryParse(parts[0], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ushort vendor)
             && ushort.TryParse(parts[1], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ushort device)
@@ -63,6 +72,8 @@ public sealed record DriverManifest
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    RespectNullableAnnotations = true,
+    AllowDuplicateProperties = false,
     ReadCommentHandling = System.Text.Json.JsonCommentHandling.Skip,
     AllowTrailingCommas = true)]
 [JsonSerializable(typeof(DriverManifest))]

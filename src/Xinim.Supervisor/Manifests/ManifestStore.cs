@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Xinim.Ipc;
+using Xinim.Supervisor.Configuration;
 using Xinim.Vfio;
 
 namespace Xinim.Supervisor.Manifests;
@@ -42,7 +43,11 @@ public sealed class ManifestStore
         }
         catch (JsonException exception)
         {
-            throw new LinuxException($"{file}:{exception.LineNumber + 1}: {exception.Message}");
+            throw JsonProblem.In(file, exception, ManifestJson.Default.DriverManifest.Properties.Select(property => property.Name));
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new LinuxException($"cannot read the driver manifest {file}: {exception.Message}");
         }
 
         if (manifest.Problem() is { } problem) throw new LinuxException($"{file}: {problem}");

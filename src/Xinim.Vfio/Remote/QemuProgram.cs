@@ -53,9 +53,11 @@ public sealed partial record QemuProgram(string Path, Version Version)
         try
         {
             using Process process = Process.Start(new ProcessStartInfo(path, "--version") { RedirectStandardOutput = true })!;
-            string output = process.StandardOutput.ReadToEnd();
+            // Disposing of a process leaves its streams open.
+            using StreamReader output = process.StandardOutput;
+            string version = output.ReadToEnd();
             process.WaitForExit();
-            return output;
+            return version;
         }
         catch (Win32Exception error)
         {

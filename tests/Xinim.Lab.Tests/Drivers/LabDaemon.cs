@@ -1,0 +1,119 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Xinim.Lab.Tests.Vfio;
+using Xinim.Net.Ports;
+using Xinim.Vfio.Pci;
+using Xunit;
+
+namespace Xinim.Lab.Tests.Drivers;
+
+/// <summary>The published <c>xinim daemon</c> in the lab's guest, serving.</summary>
+public sealed class LabDaemon : IDisposable
+{
+    /// <summary>The guest may have no KVM and the host no time: reached only when something is broken.</summary>
+    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
+
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-lab-");
+    private readonly List<string> _log = [];
+    private readonly Process _process;
+    private readonly Thread _reader;
+
+    /// <param name="devices">Addresses; their names are net0, net1 and so on.</param>
+    /// <param name="socket">By default one of its own.</param>
+    public LabDaemon(string[] devices, string? socket = null)
+    {
+        LabDevice.RequireLab();
+        LabDevice.Shell("modprobe", "vfio-pci");
+        Socket = socket ?? Path.Combine(_folder.FullName, "xinim.sock");
+        _process = Start(WriteConfiguration(_folder.FullName, Socket, devices));
+        _reader = new Thread(Read) { IsBackground = true };
+        _reader.Start();
+        Await("ready after", devices.Length);
+    }
+
+    /// <summary>The published executable, two folders above this assembly's.</summary>
+    public static string Executable => Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "xinim"));
+
+    public string Socket { get; }
+
+    public string Log
+    {
+        get
+        {
+            lock (_log) return string.Join('\n', _log);
+        }
+    }
+
+    public static string WriteConfiguration(string folder, string socket, params string[] devices)
+    {
+        string path = Path.Combine(folder, "xinim.json");
+        File.WriteAllText(path, $$"""{ "socket": "{{socket}}", "devices": [ {{string.Join(", ", devices.Select(device => $$"""{ "device": "{{device}}" }"""))}} ] }""");
+        return path;
+    }
+
+    /// <summary>The kernel's or VFIO's driver of a function; null for none.</summary>
+    public static string? DriverOf(string address) => new PciEnumerator().Find(PciAddress.Parse(address)).Driver;
+
+    public NetworkPort Open(string name) => NetworkPort.Open(name, new NetworkPortOptions { AnswerLimit = Limit }, Socket);
+
+    /// <summary>One device of <c>xinim status --json</c>.</summary>
+    public JsonElement Status(string name)
+    {
+        using Process status = Process.Start(new ProcessStartInfo(Executable, ["status", "--json"]) { RedirectStandardOutput = true, Environment = { ["XINIM_SOCKET"] = Socket } })!;
+        using JsonDocument report = JsonDocument.Parse(status.StandardOutput.ReadToEnd());
+        return report.RootElement.GetProperty("devices").EnumerateArray().Single(device => device.GetProperty("name").GetString() == name).Clone();
+    }
+
+    public void KillDriver(string name)
+    {
+        using Process driver = Process.GetProcessById(Status(name).GetProperty("pid").GetInt32());
+        driver.Kill();
+    }
+
+    /// <summary>Waits until the log holds a text so many times.</summary>
+    public void Await(string text, int times)
+    {
+        long start = Stopwatch.GetTimestamp();
+        lock (_log)
+        {
+            while (_log.Count(line => line.Contains(text, StringComparison.Ordinal)) < times)
+            {
+                bool more = Monitor.Wait(_log, TimeSpan.FromSeconds(1)) || !_process.HasExited;
+                Assert.True(more && Stopwatch.GetElapsedTime(start) < Limit, $"the daemon did not say '{text}' {times} times:\n{string.Join('\n', _log)}");
+            }
+        }
+    }
+
+    /// <summary>SIGTERM, as systemd sends it.</summary>
+    /// <returns>The exit status.</returns>
+    public int Terminate()
+    {
+        LabDevice.Shell("kill", "-TERM", $"{_process.Id}");
+        Assert.True(_process.WaitForExit(Limit), "the daemon does not end");
+        _reader.Join();
+        return _process.ExitCode;
+    }
+
+    public void Dispose()
+    {
+        if (!_process.HasExited) Terminate();
+        _process.StandardOutput.Dispose();
+        _process.Dispose();
+        _folder.Delete(recursive: true);
+    }
+
+    private static Process Start(string configuration) =>
+        Process.Start(new ProcessStartInfo(Executable, ["daemon", "--config", configuration]) { RedirectStandardOutput = true })!;
+
+    private void Read()
+    {
+        while (_process.StandardOutput.ReadLine() is { } line)
+        {
+            lock (_log)
+            {
+                _log.Add(line);
+                Monitor.PulseAll(_log);
+            }
+        }
+    }
+}
