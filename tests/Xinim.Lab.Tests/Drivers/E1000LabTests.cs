@@ -155,9 +155,12 @@ public sealed class E1000LabTests(FamilyDaemon family) : IClassFixture<FamilyDae
         long start = Stopwatch.GetTimestamp();
         while (!condition())
         {
-            Assert.True(Stopwatch.GetElapsedTime(start) < LabDaemon.Limit, $"waited in vain until {what}");
+            if (Stopwatch.GetElapsedTime(start) >= LabDaemon.Limit) Assert.Fail($"waited in vain until {what}; {Describe(port.GetStatistics())}, link {port.Link}");
             port.Wait(TimeSpan.FromSeconds(1));
             port.Collect();
         }
     }
+
+    private static string Describe(in NetworkStatistics counters) => $"{counters.TxFrames} sent, {counters.RxFrames} received, {counters.RxMissed} missed, "
+        + $"{counters.RxDropped} dropped, {counters.Interrupts} interrupts, {counters.Doorbells} doorbells";
 }
