@@ -11,7 +11,7 @@ namespace Xinim.Lab.Tests.Drivers;
 public sealed class LabDaemon : IDisposable
 {
     /// <summary>The guest may have no KVM and the host no time: reached only when something is broken.</summary>
-    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-lab-");
     private readonly List<string> _log = [];

@@ -12,7 +12,7 @@ namespace Xinim.TestKit.E1000;
 public sealed partial class E1000Model : RegisterChannel, IDisposable
 {
     private const int BarBytes = 0x20000;
-    private const uint Ctrl = 0x0000, Status = 0x0008, Eecd = 0x0010, Eerd = 0x0014, CtrlExt = 0x0018, Vet = 0x0038;
+    private const uint Ctrl = 0x0000, Status = 0x0008, Eecd = 0x0010, Eerd = 0x0014, CtrlExt = 0x0018, Mdic = 0x0020, Vet = 0x0038;
     private const uint Icr = 0x00c0, Itr = 0x00c4, Ics = 0x00c8, Ims = 0x00d0, Imc = 0x00d8, Eiac = 0x00dc, Iam = 0x00e0, Ivar = 0x00e4, Eitr0 = 0x00e8;
     private const uint Rctl = 0x0100, Tctl = 0x0400, Tipg = 0x0410, Pba = 0x1000;
     private const uint Rdbal = 0x2800, Rdbah = 0x2804, Rdlen = 0x2808, Rdh = 0x2810, Rdt = 0x2818, Rdlen1 = 0x2908;
@@ -117,6 +117,7 @@ public sealed partial class E1000Model : RegisterChannel, IDisposable
             case Ctrl: WriteControl(word); break;
             case Eecd: WriteEepromWires(word); break;
             case Eerd: WriteEerd(word); break;
+            case Mdic: WriteManagement(word); break;
             case Icr: SetCauses(this[Icr] & ~word); break;
             case Ics: SetCauses(this[Icr] | word); break;
             case Ims: this[Ims] |= word; UpdateInterrupt(); break;

@@ -27,6 +27,7 @@ internal sealed class E1000Hardware
     private readonly IPciDevice _device;
     private readonly E1000Variant _variant;
     private readonly Action<string> _log;
+    private readonly E1000Phy _phy;
 
     public E1000Hardware(IPciDevice device, E1000Variant variant, Action<string> log)
     {
@@ -38,6 +39,7 @@ internal sealed class E1000Hardware
         if (bar.Length < E1000Registers.MinBarBytes)
             throw new DeviceFaultException($"BAR 0 of {device.Name} has 0x{bar.Length:x} bytes, the registers take 0x{E1000Registers.MinBarBytes:x} [SDM §13.2]");
         Registers = new E1000Registers(bar);
+        _phy = new E1000Phy(Registers, device.Name);
     }
 
     public E1000Registers Registers { get; }
@@ -63,6 +65,7 @@ internal sealed class E1000Hardware
         long reset = Stopwatch.GetTimestamp();
         ClearTables();
         WaitForEepromLoad(reset);
+        _phy.Restore();
         MaskInterrupts();
         _ = Registers.Causes.ReadAndClear();
     }

@@ -137,3 +137,29 @@ internal enum ReceiveFilterControl : uint
     None = 0,
     ExtendedStatus = 1u << 15, // EXSTEN: extended receive descriptors [82574 §10.2.5.16]
 }
+
+/// <summary>MDIC, an access to the PHY; the data is in the low half [SDM §13.4.7].</summary>
+[Flags]
+internal enum ManagementAccess : uint
+{
+    None = 0,
+    Write = 1u << 26, // OP 01 [SDM §13.4.7]
+    Read = 1u << 27, // OP 10 [SDM §13.4.7]
+    Ready = 1u << 28, // R [SDM §13.4.7]
+    Error = 1u << 30, // E [SDM §13.4.7]
+}
+
+/// <summary>The PHY's control register, PCTRL [SDM §13.4.7].</summary>
+[Flags]
+internal enum PhyControl : uint
+{
+    None = 0,
+    Speed1000 = 1u << 6, // Speed Selection MSB [SDM §13.4.7]
+    FullDuplex = 1u << 8, // Duplex Mode [SDM §13.4.7]
+    RestartNegotiation = 1u << 9, // Restart Auto-Negotiation [SDM §13.4.7]
+    Isolate = 1u << 10, // [SDM §13.4.7]
+    PowerDown = 1u << 11, // [SDM §13.4.7]
+    Negotiate = 1u << 12, // Auto-Negotiation Enable [SDM §13.4.7]
+    Loopback = 1u << 14, // [SDM §13.4.7]
+    Reset = 1u << 15, // [SDM §13.4.7]
+}

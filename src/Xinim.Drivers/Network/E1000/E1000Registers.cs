@@ -17,6 +17,7 @@ internal sealed class E1000Registers(Mmio bar)
     public readonly Register<EepromControl> Eeprom = new(bar, 0x00010); // EECD [SDM §13.4.3]
     public readonly Register<uint> EepromRead = new(bar, 0x00014); // EERD [SDM §13.4.4] [82574 §10.2.2.4]
     public readonly Register<ExtendedControl> ExtendedControl = new(bar, 0x00018); // CTRL_EXT [SDM §13.4.6] [82574 §10.2.2.5]
+    public readonly Register<ManagementAccess> Management = new(bar, 0x00020); // MDIC [SDM §13.4.7]
     public readonly Register<uint> FlowAddressLow = new(bar, 0x00028); // FCAL [SDM §13.4.8]
     public readonly Register<uint> FlowAddressHigh = new(bar, 0x0002c); // FCAH [SDM §13.4.9]
     public readonly Register<uint> FlowType = new(bar, 0x00030); // FCT [SDM §13.4.10]
