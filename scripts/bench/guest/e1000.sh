@@ -76,7 +76,7 @@ xinim_syscalls() {
 
 xinim_receive() {
   start_xinim
-  record rx.xinim "$("$XINIM" net receive net0 --promiscuous --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.1f", $1 / 1e3}')"
+  record rx.xinim "$("$XINIM" net receive net0 --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.1f", $1 / 1e3}')"
   stop_xinim
 }
 
@@ -106,6 +106,7 @@ pktgen() {
   local nic
   nic="$(interface)"
   ip link set "$nic" up
+  sleep 3 # without a carrier nothing is sent
   echo "rem_device_all" >/proc/net/pktgen/kpktgend_0
   echo "add_device $nic" >/proc/net/pktgen/kpktgend_0
   local setting

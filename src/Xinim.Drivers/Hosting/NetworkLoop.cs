@@ -41,7 +41,6 @@ internal sealed class NetworkLoop : IDisposable
     private Client? _client;
     private LinkState _reportedLink;
     private bool _armed;
-    private bool _armedForTx;
     private bool _running = true;
 
     public NetworkLoop(Channel channel, uint generation, INetworkDriver driver, IPciInterrupts interrupts, DmaRegion work, bool spin)
@@ -113,19 +112,14 @@ internal sealed class NetworkLoop : IDisposable
     private void Sleep()
     {
         _client?.Rings.Own.PrepareToSleep();
-        Arm();
+        _driver.ArmInterrupts();
+        _armed = true;
         // What came between the last poll and arming raised no wake-up: look once more.
         if (Poll() == Work.None) _loop.RunOnce(Timeout.InfiniteTimeSpan);
         _client?.Rings.Own.Awake();
-    }
-
-    private void Arm()
-    {
-        bool tx = _driver.TxBusy;
-        if (_armed && (_armedForTx || !tx)) return;
-        _driver.ArmInterrupts();
-        _armed = true;
-        _armedForTx = tx;
+        // Awake for another reason than an interrupt: while the loop polls, none is wanted.
+        if (_armed) _driver.MaskInterrupts();
+        _armed = false;
     }
 
     private void WatchVector(int vector) => _loop.Watch(_interrupts.EventOf(vector), () =>

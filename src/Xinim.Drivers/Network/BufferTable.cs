@@ -55,5 +55,30 @@ public sealed class BufferTable
         return false;
     }
 
+    /// <summary>A grant's memory, for a loop over buffers that mostly have the same grant.</summary>
+    /// <returns>False for an unknown or revoked grant, or a wrong access; then the window is empty.</returns>
+    public bool TryFind(uint handle, RegionAccess access, out BufferWindow window)
+    {
+        int slot = Grant.SlotOf(handle);
+        if ((uint)slot < (uint)_entries.Length)
+        {
+            Entry entry = _entries[slot];
+            if (entry.Handle == handle && entry.Length != 0 && (entry.Access & access) == access)
+            {
+                window = new BufferWindow(handle, entry.Iova, entry.Length);
+                return true;
+            }
+        }
+
+        window = default;
+        return false;
+    }
+
     private readonly record struct Entry(uint Handle, RegionAccess Access, Iova Iova, ulong Length);
 }
+
+/// <summary>One grant, looked up. The empty one has handle 0, which names no grant, and covers nothing.</summary>
+/// <param name="Handle">The grant.</param>
+/// <param name="Iova">Where the device sees its first byte.</param>
+/// <param name="Length">Bytes.</param>
+public readonly record struct BufferWindow(uint Handle, Iova Iova, ulong Length);

@@ -46,6 +46,9 @@ public interface INetworkDriver : IDisposable
     /// <summary>Lets the device interrupt for receive, transmit completions and link changes. Idempotent; the loop polls once more after it, before it sleeps.</summary>
     void ArmInterrupts();
 
+    /// <summary>Holds the device's interrupts back until <see cref="ArmInterrupts"/>: the loop polls. One register write.</summary>
+    void MaskInterrupts();
+
     /// <summary>A vector fired: reads and clears the cause, masks the device's interrupts until <see cref="ArmInterrupts"/>, notes link changes.</summary>
     void OnInterrupt(int vector);
 

@@ -4,7 +4,7 @@ namespace Xinim.Ipc.Protocols;
 
 /// <summary>
 /// One piece of packet memory on a network ring, 32 bytes. The client owns the memory; the driver gives every buffer back exactly once,
-/// with the cookie untouched. A frame may span several buffers, all but the last marked <see cref="NetFlags.More"/>; offload requests
+/// with the cookie untouched. Of a sent buffer only cookie and flags come back; the other fields are undefined. A frame may span several buffers, all but the last marked <see cref="NetFlags.More"/>; offload requests
 /// stand in the frame's first buffer, receive results in its last.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]

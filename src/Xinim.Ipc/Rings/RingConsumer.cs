@@ -51,6 +51,9 @@ public sealed unsafe class RingConsumer<T>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public T Read(uint index) => _elements[(_head + index) & _mask];
 
+    /// <summary>The ready elements for a loop; at most as many as <see cref="Peek"/> said may be read.</summary>
+    public RingView<T> Ready => new(_elements, _head, _mask);
+
     /// <summary>Gives the first <paramref name="count"/> slots back to the producer.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Release(uint count)

@@ -51,6 +51,9 @@ public sealed unsafe class RingProducer<T>
         get => ref _elements[(_tail + index) & _mask];
     }
 
+    /// <summary>The reserved slots for a loop; at most as many as <see cref="Reserve"/> said may be filled.</summary>
+    public RingView<T> Reserved => new(_elements, _tail, _mask);
+
     /// <summary>Hands the first <paramref name="count"/> reserved slots to the consumer.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Publish(uint count)

@@ -20,6 +20,7 @@ public sealed class FakeNetworkClient : IDisposable
     private readonly SafeFileHandle _event = Descriptor.CreateEvent();
     private readonly GrantTable _grants = new();
     private readonly Queue<uint> _freeTx = new();
+    private readonly bool[] _pooled;
 
     /// <param name="dma">Where the pools are mapped.</param>
     /// <param name="txCapacity">Buffers in the transmit rings and in the transmit pool.</param>
@@ -43,6 +44,7 @@ public sealed class FakeNetworkClient : IDisposable
         RxPool = map("rx-pool", (long)rxCapacity * Stride, RegionAccess.Write);
         TxGrant = _grants.Create(TxPool.Id, (ulong)TxPool.Size, 0, (ulong)txCapacity * Stride, RegionAccess.Read);
         RxGrant = _grants.Create(RxPool.Id, (ulong)RxPool.Size, 0, (ulong)rxCapacity * Stride, RegionAccess.Write);
+        _pooled = new bool[txCapacity];
         for (uint i = 0; i < txCapacity; i++) _freeTx.Enqueue(i);
         Buffers = new BufferTable([.. _grants.Active], [TxPool, RxPool]);
     }
@@ -82,6 +84,7 @@ public sealed class FakeNetworkClient : IDisposable
             buffer.Offset = index * Stride;
             buffer.Length = (uint)piece.Length;
             buffer.Cookie = index;
+            _pooled[index] = true;
             if (i < count - 1) buffer.Flags |= NetFlags.More;
             Client.Submit[(uint)i] = buffer;
         }
@@ -105,8 +108,14 @@ public sealed class FakeNetworkClient : IDisposable
         for (uint i = 0; i < count; i++) taken.Add(Client.Completed.Read(i));
         Client.Completed.Release(count);
         foreach (NetBuffer buffer in taken)
-            if (buffer.Grant == TxGrant.Handle && buffer.Cookie * Stride == buffer.Offset) _freeTx.Enqueue((uint)buffer.Cookie);
+            if (buffer.Cookie < (ulong)_pooled.Length && _pooled[buffer.Cookie]) Free((uint)buffer.Cookie);
         return taken;
+
+        void Free(uint index)
+        {
+            _pooled[index] = false;
+            _freeTx.Enqueue(index);
+        }
     }
 
     /// <summary>Gives receive buffers <paramref name="first"/> to <paramref name="first"/> + <paramref name="count"/> − 1 to the driver.</summary>

@@ -94,6 +94,8 @@ public sealed class E1000Driver : INetworkDriver
 
     public void OnInterrupt(int vector) => _interrupts.Handle();
 
+    public void MaskInterrupts() => _hardware.MaskInterrupts();
+
     public void OnTimer()
     {
         DeviceStatus status = _interrupts.ReadLink();
