@@ -8,8 +8,11 @@ namespace Xinim.Net.Ping;
 /// <summary>Sends echo requests and times the answers, over a NIC's rings and nothing else.</summary>
 public sealed class Pinger
 {
-    /// <summary>How long to look for an answer before sleeping, 1 ms: a near answer is timed without this process's own wake-up in it.</summary>
-    private static readonly long SpinTicks = Stopwatch.Frequency / 1000;
+    /// <summary>
+    /// How long to look for an answer before sleeping, 100 µs: a near answer is timed without this process's own wake-up in it, and a driver
+    /// that was woken on this very processor does not wait for long.
+    /// </summary>
+    private static readonly long SpinTicks = Stopwatch.Frequency / 10_000;
 
     private readonly Ipv4Station _station;
     private readonly PingOptions _options;
