@@ -71,7 +71,8 @@ public sealed class Supervisor : IDisposable
                 Arguments = [NameFor(wish)],
                 User = Environment.IsPrivilegedProcess ? _configuration.DriverUserBase + (uint)_devices.Count : null,
             };
-            ManagedDevice device = new(_loop, _log, backend, manifest, launch, launch.Arguments[0], wish.Poll);
+            DeviceSettings settings = new(wish.Poll, manifest.Standby, wish.Restart ?? manifest.Restart);
+            ManagedDevice device = new(_loop, _log, backend, manifest, launch, launch.Arguments[0], settings);
             _devices.Add(device);
             _log.LogInformation("{Device}: {Address} ({Ids}) goes to driver {Driver}", device.Name, backend.Name, backend.Identity, manifest.Name);
             device.Start();

@@ -21,6 +21,9 @@ public sealed class StopTests
         bench.Backend.OnCall = _ => Assert.False(driver.Exists);
 
         bench.Supervisor.Stop();
+        driver.Obey(ControlMessage.Quiesce).Dispose();
+        // Its last completions are still to be read: intake ends with the driver.
+        Assert.False(client.Rings!.IsClosed);
         driver.Obey(ControlMessage.Stop).Dispose();
         bench.Settle();
         Assert.Empty(bench.Backend.Calls);
@@ -69,12 +72,13 @@ public sealed class StopTests
     {
         using Bench bench = new();
         bench.NextDriver().Exit(1);
+        bench.NextDriver().Exit(1);
         bench.Until(() => bench.Device.State == DeviceState.Waiting, "its end is noticed");
 
         bench.Supervisor.Stop();
         bench.Supervisor.Run();
 
-        Assert.Equal((DeviceState.Stopped, 0u), (bench.Device.State, bench.Device.Restarts));
+        Assert.Equal((DeviceState.Stopped, 1u), (bench.Device.State, bench.Device.Restarts));
     }
 
     [Fact]

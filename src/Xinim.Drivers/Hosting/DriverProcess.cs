@@ -22,7 +22,6 @@ public static class DriverProcess
     private const int ExitStopped = 0;
     private const int ExitUsage = 2;
     private const int ExitFault = 3;
-    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(10);
 
     /// <summary>Runs one driver. Call it from Main and return its result.</summary>
     /// <param name="drivers">Drivers of this executable by the name that their manifests use.</param>
@@ -30,15 +29,25 @@ public static class DriverProcess
     public static int Run(IReadOnlyDictionary<string, Func<DriverContext, INetworkDriver>> drivers)
     {
         using Channel channel = new(new SafeFileHandle(ChannelDescriptor, ownsHandle: true));
-        ChannelMessage start;
         try
         {
-            start = channel.Receive(StartLimit);
+            channel.SendText(new MessageHeader((uint)ControlMessage.Hello, 0, 0), string.Join(' ', drivers.Keys));
         }
         catch (ChannelException exception)
         {
             Console.Error.WriteLine($"xinim-driver is started by 'xinim daemon', which gives it a device: {exception.Message}");
             return ExitUsage;
+        }
+
+        ChannelMessage start;
+        try
+        {
+            // A standby: Start comes when it is needed, or never.
+            start = channel.Receive(Timeout.InfiniteTimeSpan);
+        }
+        catch (ChannelException)
+        {
+            return ExitStopped;
         }
 
         using (start) return RunDriver(channel, start, drivers);
@@ -53,11 +62,12 @@ public static class DriverProcess
             if (!drivers.TryGetValue(what.Driver.ToString(), out Func<DriverContext, INetworkDriver>? make))
                 throw new LinuxException($"this executable has no driver '{what.Driver}'; it has {string.Join(", ", drivers.Keys)}");
             using SharedRegion work = SharedRegion.Open(start.TakeHandle(0), checked((long)what.Work.Size), RegionAccess.ReadWrite);
+            using SharedRegion vital = SharedRegion.Open(start.TakeHandle(1), VitalSigns.Bytes, RegionAccess.ReadWrite);
             using IPciDevice device = OpenDevice(start, what);
             using IPciInterrupts interrupts = device.EnableInterrupts(device.Interrupts.Best(1), 1);
             DmaRegion region = new(what.Work.Id, new Iova(what.Work.Iova), work.Size, what.Work.DeviceAccess, work);
             using INetworkDriver driver = make(new DriverContext(device, interrupts, new DmaArena(region), line => Tell(channel, ControlMessage.Log, generation, line)));
-            using NetworkLoop loop = new(channel, generation, driver, interrupts, region, what.Poll != 0);
+            using NetworkLoop loop = new(channel, generation, driver, interrupts, region, new Heart(vital, what.HeartbeatPeriod), what.Poll != 0);
             loop.Run(start.Header.Request);
             return ExitStopped;
         }
@@ -71,7 +81,7 @@ public static class DriverProcess
     private static IPciDevice OpenDevice(ChannelMessage start, in StartMessage what)
     {
         SafeFileHandle[] handles = new SafeFileHandle[what.DeviceHandles];
-        for (int i = 0; i < handles.Length; i++) handles[i] = start.TakeHandle(i + 1);
+        for (int i = 0; i < handles.Length; i++) handles[i] = start.TakeHandle(i + 2);
         return PciDeviceFactory.Open((BackendKind)what.Backend, what.Device.ToString(), handles);
     }
 

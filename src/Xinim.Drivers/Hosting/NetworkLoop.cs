@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
 using Xinim.Drivers.Network;
 using Xinim.Ipc;
@@ -31,25 +32,31 @@ internal sealed class NetworkLoop : IDisposable
     private const int PollsPerLook = 64;
     private static readonly TimeSpan TimerPeriod = TimeSpan.FromSeconds(1);
 
+    /// <summary>Frames that a device has not sent after this are the next driver's: their client still holds them.</summary>
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(1);
+
     private readonly Channel _channel;
     private readonly uint _generation;
     private readonly INetworkDriver _driver;
     private readonly IPciInterrupts _interrupts;
     private readonly DmaRegion _work;
+    private readonly Heart _heart;
     private readonly bool _spin;
     private readonly EventLoop _loop = new();
     private Client? _client;
     private LinkState _reportedLink;
     private bool _armed;
+    private bool _quiet;
     private bool _running = true;
 
-    public NetworkLoop(Channel channel, uint generation, INetworkDriver driver, IPciInterrupts interrupts, DmaRegion work, bool spin)
+    public NetworkLoop(Channel channel, uint generation, INetworkDriver driver, IPciInterrupts interrupts, DmaRegion work, Heart heart, bool spin)
     {
         _channel = channel;
         _generation = generation;
         _driver = driver;
         _interrupts = interrupts;
         _work = work;
+        _heart = heart;
         _spin = spin;
     }
 
@@ -62,6 +69,8 @@ internal sealed class NetworkLoop : IDisposable
         _loop.Watch(_channel.Handle, OnMessages);
         for (int vector = 0; vector < _interrupts.Count; vector++) WatchVector(vector);
         _loop.Every(TimerPeriod, OnTimer);
+        // Wakes a sleeping loop; one that works beats at each look.
+        _loop.Every(_heart.Period, _heart.Beat);
         _channel.Send(Header(ControlMessage.Ready, startRequest), info);
         int idle = 0;
         for (int polls = 0; _running; polls++)
@@ -75,7 +84,9 @@ internal sealed class NetworkLoop : IDisposable
             if (idle > IdlePolls && !_spin) Sleep();
             // The client may wait for this very processor.
             else if (idle % PollsPerYield == PollsPerYield - 1) Thread.Yield();
-            if (polls % PollsPerLook == 0) _loop.RunOnce(TimeSpan.Zero);
+            if (polls % PollsPerLook != 0) continue;
+            _heart.Beat();
+            _loop.RunOnce(TimeSpan.Zero);
         }
 
         _driver.Stop();
@@ -90,7 +101,7 @@ internal sealed class NetworkLoop : IDisposable
     /// <summary>The data path: one pass over all four rings.</summary>
     private Work Poll()
     {
-        if (_client is not { } client) return Work.None;
+        if (_client is not { } client || _quiet) return Work.None;
         try
         {
             NetworkRings.DriverEnd rings = client.Rings;
@@ -171,6 +182,7 @@ internal sealed class NetworkLoop : IDisposable
                 case ControlMessage.Detach: DropClient(); break;
                 case ControlMessage.SetFilters: _driver.SetFilters(message.Get<NetworkFilters>()); break;
                 case ControlMessage.Ping: break;
+                case ControlMessage.Quiesce: Quiesce(); break;
                 case ControlMessage.Stop: _running = false; break;
                 case ControlMessage.GetStatistics:
                     _driver.OnTimer();
@@ -215,6 +227,24 @@ internal sealed class NetworkLoop : IDisposable
         }
 
         _client = client;
+    }
+
+    /// <summary>Nothing more is taken; what was taken is finished and given back. The rings have room for all of it: nobody else fills them.</summary>
+    private void Quiesce()
+    {
+        _quiet = true;
+        _driver.StopReceiving();
+        if (_client is not { } client) return;
+        long start = Stopwatch.GetTimestamp();
+        uint returned;
+        do
+        {
+            returned = _driver.RxReturn(client.Rings.Received) + _driver.TxReturn(client.Rings.Completed);
+            _heart.Beat();
+            if (returned == 0) Thread.Yield();
+        }
+        while ((returned != 0 || _driver.TxBusy) && Stopwatch.GetElapsedTime(start) < DrainLimit);
+        client.Rings.Client.Ring();
     }
 
     private void DropClient()

@@ -65,6 +65,9 @@ public interface INetworkDriver : IDisposable
     /// <summary>Counters since <see cref="Start"/>.</summary>
     NetworkStatistics Statistics { get; }
 
+    /// <summary>Lets no further frame in; those that are in come back from <see cref="RxReturn"/>. <see cref="Stop"/> or <see cref="Detach"/> follows.</summary>
+    void StopReceiving();
+
     /// <summary>Makes the device quiet: no DMA, no interrupts.</summary>
     void Stop();
 }

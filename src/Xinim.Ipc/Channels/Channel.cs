@@ -99,17 +99,18 @@ public sealed unsafe class Channel : IDisposable
     }
 
     /// <summary>Waits for the next message.</summary>
-    /// <param name="timeout">After this the peer counts as broken.</param>
+    /// <param name="timeout">After this the peer counts as broken; infinite for one that may well have nothing to say.</param>
     /// <exception cref="ChannelException">Nothing came in time, or the peer closed the channel.</exception>
     public ChannelMessage Receive(TimeSpan timeout)
     {
+        bool forever = timeout == Timeout.InfiniteTimeSpan;
         long deadline = Environment.TickCount64 + (long)timeout.TotalMilliseconds;
         while (true)
         {
             if (!TryReceive(out ChannelMessage? message)) throw new ChannelException("the peer closed the channel");
             if (message is not null) return message;
-            long left = deadline - Environment.TickCount64;
-            if (left <= 0) throw new ChannelException($"the peer did not answer within {timeout.TotalMilliseconds:0} ms");
+            long left = forever ? Timeout.Infinite : deadline - Environment.TickCount64;
+            if (left <= 0 && !forever) throw new ChannelException($"the peer did not answer within {timeout.TotalMilliseconds:0} ms");
             Descriptor.Poll((int)left, Handle);
         }
     }

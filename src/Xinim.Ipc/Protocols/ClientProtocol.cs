@@ -37,6 +37,17 @@ public enum ClientMessage : uint
     /// <inheritdoc cref="GetStatistics"/>
     Statistics = 10,
 
+    /// <summary>
+    /// → daemon, without an answer: the driver of the header's generation returned nonsense, with what as text. It is replaced, and Reopened follows.
+    /// </summary>
+    ReportDriver = 11,
+
+    /// <summary>
+    /// → daemon, from root and the daemon's own user: verb, device and argument as text with a zero byte between. Verbs: start, stop,
+    /// restart, update (argument: the executable). Answer: Done or Refused.
+    /// </summary>
+    Control = 12,
+
     /// <summary>← daemon: as asked.</summary>
     Done = 16,
 

@@ -11,7 +11,7 @@ namespace Xinim.Ipc.Protocols;
 /// </summary>
 public enum ControlMessage : uint
 {
-    /// <summary>→ driver: <see cref="StartMessage"/>; handles: work region, then the device's. Answer: Ready.</summary>
+    /// <summary>→ driver: <see cref="StartMessage"/>; handles: work region, <see cref="VitalSigns"/>, then the device's. Answer: Ready.</summary>
     Start = 1,
 
     /// <summary>← driver: <see cref="NetworkDeviceInfo"/>.</summary>
@@ -38,6 +38,12 @@ public enum ControlMessage : uint
     /// <summary>→ driver: make the device quiet and end. Answer: Done, then the end of the process.</summary>
     Stop = 9,
 
+    /// <summary>
+    /// → driver: take nothing more from the client, send what was taken, deliver what was received, then answer Done: of what the client
+    /// posted, everything is either given back or was never touched. Stop follows.
+    /// </summary>
+    Quiesce = 10,
+
     /// <summary>← driver: as asked.</summary>
     Done = 16,
 
@@ -55,6 +61,9 @@ public enum ControlMessage : uint
 
     /// <summary>← driver, unasked: the client broke the ring protocol, with the reason; its buffers were given up.</summary>
     ClientFault = 21,
+
+    /// <summary>← driver, unasked and first of all, generation 0: the names of the drivers that it has, between blanks.</summary>
+    Hello = 22,
 }
 
 /// <summary>What a driver is started with.</summary>
@@ -64,7 +73,7 @@ public struct StartMessage
     /// <summary>Which bus implementation the device handles are for.</summary>
     public uint Backend;
 
-    /// <summary>Device handles that follow the work region's.</summary>
+    /// <summary>Device handles that follow those of the work region and the vital signs.</summary>
     public uint DeviceHandles;
 
     /// <summary>The driver's own memory for descriptors.</summary>
@@ -73,7 +82,8 @@ public struct StartMessage
     /// <summary>Busy-poll instead of sleeping.</summary>
     public uint Poll;
 
-    public uint Reserved;
+    /// <summary>Milliseconds between two heartbeats at the most.</summary>
+    public uint HeartbeatPeriod;
 
     /// <summary>The device's name, for messages.</summary>
     public FixedText Device;

@@ -19,7 +19,7 @@ namespace Xinim.Net.Ports;
 /// if (port.TryRent(out uint slot)) { frame.CopyTo(port.TxMemory(slot)); port.Send(slot, length); }
 /// port.Flush();
 /// </code></example>
-public sealed class NetworkPort : IDisposable
+public sealed partial class NetworkPort : IDisposable
 {
     private const uint Batch = 64;
     private const int SpinLooks = 64;
@@ -135,8 +135,7 @@ public sealed class NetworkPort : IDisposable
         ref readonly NetBuffer posted = ref _tx.Post(slot, ref request, !_insideFrame);
         _insideFrame = (request.Flags & NetFlags.More) != 0;
         // Without rings (the driver is being replaced) the pool remembers the frame and its successor gets it.
-        if (_rings is not { } rings) return;
-        if (rings.Submit.Reserve(_queuedTx + 1) <= _queuedTx) throw new NetworkPortException("the driver keeps more buffers than this port has");
+        if (_rings is not { } rings || !HasRoom(rings.Submit, _queuedTx)) return;
         rings.Submit[_queuedTx++] = posted;
         if (!_insideFrame) _wholeTx = _queuedTx;
     }
@@ -173,9 +172,17 @@ public sealed class NetworkPort : IDisposable
             return 0;
         }
 
-        uint count = ReceiveFrom(rings, into);
-        if (count == 0 && rings.IsClosed) Recover();
-        return count;
+        try
+        {
+            uint count = ReceiveFrom(rings, into);
+            if (count == 0 && rings.IsClosed) Recover();
+            return count;
+        }
+        catch (RingException nonsense)
+        {
+            Distrust(nonsense.Message);
+            return 0;
+        }
     }
 
     /// <summary>The bytes of a received piece, until it is recycled.</summary>
@@ -186,8 +193,7 @@ public sealed class NetworkPort : IDisposable
     {
         NetBuffer request = new() { Length = _rxBytes };
         ref readonly NetBuffer posted = ref _rx.Post(slot, ref request, startsFrame: true);
-        if (_rings is not { } rings) return;
-        if (rings.Free.Reserve(_queuedRx + 1) <= _queuedRx) throw new NetworkPortException("the driver keeps more receive buffers than this port has");
+        if (_rings is not { } rings || !HasRoom(rings.Free, _queuedRx)) return;
         rings.Free[_queuedRx++] = posted;
     }
 
@@ -196,16 +202,15 @@ public sealed class NetworkPort : IDisposable
     public uint Collect()
     {
         if (_rings is not { } rings) return 0;
-        uint total = 0;
-        uint count;
-        while ((count = rings.Completed.Peek(Batch)) != 0)
+        try
         {
-            for (uint i = 0; i < count; i++) CollectOne(rings.Completed.Read(i));
-            rings.Completed.Release(count);
-            total += count;
+            return CollectFrom(rings);
         }
-
-        return total;
+        catch (RingException nonsense)
+        {
+            Distrust(nonsense.Message);
+            return 0;
+        }
     }
 
     /// <summary>Flushes, then sleeps until a frame has come, a buffer was sent, the link changed or the time is over.</summary>
@@ -217,7 +222,7 @@ public sealed class NetworkPort : IDisposable
         if (SpinForWork()) return true;
         Doorbell? own = _rings?.Own;
         own?.PrepareToSleep();
-        bool ready = _rings is { } rings && (rings.Received.Peek(_partialRx + 1) > _partialRx || Collect() != 0 || rings.IsClosed);
+        bool ready = HasWork() || _rings is { IsClosed: true };
         if (!ready) ready = Descriptor.Poll(limit, _ownBell, _control.Handle) != 0;
         own?.Awake();
         if (!ready) return false;
@@ -257,19 +262,62 @@ public sealed class NetworkPort : IDisposable
     /// <summary>Looks for about as long as a wake-up takes: an answer that is on its way then costs no system call.</summary>
     private bool SpinForWork()
     {
-        if (_rings is not { } rings) return false;
-        for (int look = 0; look < SpinLooks; look++)
+        for (int look = 0; look < SpinLooks && _rings is not null; look++)
         {
-            if (rings.Received.Peek(_partialRx + 1) > _partialRx || Collect() != 0) return true;
+            if (HasWork()) return true;
             Thread.SpinWait(SpinPause);
         }
 
         return false;
     }
 
+    /// <summary>True where a frame has come that was not looked at, or buffers were sent. Nonsense counts as nothing: it has been reported.</summary>
+    private bool HasWork()
+    {
+        try
+        {
+            return (_rings is { } rings && rings.Received.Peek(_partialRx + 1) > _partialRx) || Collect() != 0;
+        }
+        catch (RingException nonsense)
+        {
+            Distrust(nonsense.Message);
+            return false;
+        }
+    }
+
+    /// <summary>False where the driver keeps more buffers than there are, or its index is nonsense: then the frame waits for its successor.</summary>
+    private bool HasRoom(RingProducer<NetBuffer> ring, uint queued)
+    {
+        try
+        {
+            if (ring.Reserve(queued + 1) > queued) return true;
+            Distrust("the driver keeps more buffers than the port has");
+        }
+        catch (RingException nonsense)
+        {
+            Distrust(nonsense.Message);
+        }
+
+        return false;
+    }
+
+    private uint CollectFrom(NetworkRings.ClientEnd rings)
+    {
+        uint total = 0;
+        uint count;
+        while ((count = rings.Completed.Peek(Batch)) != 0)
+        {
+            for (uint i = 0; i < count; i++) CollectOne(rings.Completed.Read(i));
+            rings.Completed.Release(count);
+            total += count;
+        }
+
+        return total;
+    }
+
     private void CollectOne(in NetBuffer buffer)
     {
-        if (!_tx.TryTake(buffer.Cookie, out uint slot)) throw NetworkPortException.NotHeld(buffer);
+        if (!_tx.TryTake(buffer.Cookie, out uint slot)) throw NotHeld(buffer);
         _tx.Return(slot);
         if ((buffer.Flags & NetFlags.Rejected) != 0) RejectedFrames++;
         else if ((buffer.Flags & NetFlags.More) == 0) SentFrames++;
@@ -285,8 +333,10 @@ public sealed class NetworkPort : IDisposable
             NetBuffer buffer = rings.Received.Read(i);
             if (!_rx.TryTake(buffer.Cookie, out uint slot) || buffer.Length > _rxBytes)
             {
+                // What came before the nonsense is delivered; the next look finds it first.
+                if (whole != 0) break;
                 PutBack(into[..kept]);
-                throw NetworkPortException.NotHeld(buffer);
+                throw NotHeld(buffer);
             }
 
             into[kept++] = new ReceivedBuffer(slot, buffer.Length, buffer.Flags, buffer.VlanTag);
@@ -299,101 +349,24 @@ public sealed class NetworkPort : IDisposable
 
         _partialRx = (uint)(kept - whole);
         if (_partialRx != 0) PutBack(into[whole..kept]);
-        if (count != 0 && _partialRx == into.Length) throw new NetworkPortException($"the driver returned a frame of more than {into.Length} pieces");
+        if (count != 0 && _partialRx == into.Length) ThrowTooLong(into.Length);
         rings.Received.Release(read);
         return (uint)whole;
     }
+
+    /// <summary>Too little room is the caller's fault, unless it was enough for the longest frame that the device can have.</summary>
+    private void ThrowTooLong(int room)
+    {
+        string what = $"the driver returned a frame of more than {room} pieces";
+        if (room > Info.MaxFrame / Math.Max(Info.RxBufferBytes, 1)) throw new RingException(what);
+        throw new NetworkPortException(what);
+    }
+
+    private static RingException NotHeld(in NetBuffer buffer) => new($"the driver returned buffer {buffer.Cookie} with {buffer.Length} bytes, which it does not hold");
 
     /// <summary>Pieces of a frame that is not whole yet are looked at again next time; until then the driver can still die and leave it so.</summary>
     private void PutBack(ReadOnlySpan<ReceivedBuffer> pieces)
     {
         foreach (ReceivedBuffer piece in pieces) _rx.Untake(piece.Slot);
-    }
-
-    /// <summary>This generation is over: takes what it still delivered, then waits, without blocking, for the next one.</summary>
-    private void Recover()
-    {
-        if (_rings is { } old)
-        {
-            SaveDelivered(old);
-            _rings = null;
-            _queuedTx = _wholeTx = _queuedRx = _partialRx = 0;
-        }
-
-        HandleMessages();
-    }
-
-    /// <summary>
-    /// Frames that the dead driver delivered are good frames, for the caller to receive whenever it wants; the next driver does not wait for
-    /// that. A driver that died of corrupting memory may have left nonsense: it ends the taking, not the client.
-    /// </summary>
-    private void SaveDelivered(NetworkRings.ClientEnd old)
-    {
-        try
-        {
-            Collect();
-            ReceivedBuffer[] batch = new ReceivedBuffer[_rx.Count];
-            while (ReceiveFrom(old, batch) is > 0 and uint count) _late.Add(batch.AsSpan(0, (int)count));
-        }
-        catch (Exception exception) when (exception is RingException or NetworkPortException)
-        {
-            // What was not taken is posted again.
-        }
-    }
-
-    private void HandleMessages()
-    {
-        while (_control.TryReceive() is { } message) Handle(message);
-        if (_rings is not null || _next is not { } next) return;
-        _next = null;
-        using (next) Reopen(next);
-    }
-
-    private void Handle(ChannelMessage message)
-    {
-        if (message.Header.Type == (uint)ClientMessage.Reopened)
-        {
-            // Kept until the old rings are empty; of several generations that passed meanwhile the last one counts.
-            _next?.Dispose();
-            _next = message;
-            return;
-        }
-
-        using ChannelMessage news = message;
-        Link = (ClientMessage)news.Header.Type switch
-        {
-            ClientMessage.LinkChanged => news.Get<LinkState>(),
-            ClientMessage.Closed => throw new NetworkPortException(news.Text),
-            _ => throw new NetworkPortException($"the daemon sent message {news.Header.Type}, which is unknown here"),
-        };
-    }
-
-    private void Reopen(ChannelMessage message)
-    {
-        OpenedNetworkMessage what = message.Get<OpenedNetworkMessage>();
-        _ringRegion.Dispose();
-        _ringRegion = SharedRegion.Open(message.TakeHandle(0), what.RingsBytes, RegionAccess.ReadWrite);
-        Info = what.Info;
-        Link = Info.Link;
-        Adopt(what.Rings);
-        Recoveries++;
-        foreach (NetBuffer buffer in _rx.TakeOutstanding(out _)) _rings!.Free[_queuedRx++] = buffer;
-        List<NetBuffer> frames = _tx.TakeOutstanding(out uint finished);
-        foreach (NetBuffer buffer in frames)
-        {
-            _rings!.Submit[_queuedTx++] = buffer;
-            if ((buffer.Flags & NetFlags.More) == 0) _wholeTx = _queuedTx;
-        }
-
-        SentFrames += finished;
-        Flush();
-    }
-
-    private void Adopt(RingShape shape)
-    {
-        _rings = new NetworkRings.ClientEnd(_ringRegion, shape, _ownBell, _driverBell);
-        _queuedTx = _wholeTx = _queuedRx = 0;
-        Generation = shape.Generation;
-        if (shape.TxCapacity < _tx.Count || shape.RxCapacity < _rx.Count) throw new NetworkPortException("the daemon gave smaller rings than were asked for");
     }
 }

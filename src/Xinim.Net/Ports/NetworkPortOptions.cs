@@ -16,12 +16,8 @@ public sealed record NetworkPortOptions
     public TimeSpan AnswerLimit { get; init; } = TimeSpan.FromSeconds(15);
 }
 
-/// <summary>The NIC cannot be used, or its driver did what no correct driver does. The message is one line for the user.</summary>
-public sealed class NetworkPortException(string message) : Exception(message)
-{
-    internal static NetworkPortException NotHeld(in Ipc.Protocols.NetBuffer buffer)
-        => new($"the driver returned buffer {buffer.Cookie} with {buffer.Length} bytes, which it does not hold");
-}
+/// <summary>The NIC cannot be used. The message is one line for the user.</summary>
+public sealed class NetworkPortException(string message) : Exception(message);
 
 /// <summary>A piece of a received frame, held by the client until it is given back with <see cref="NetworkPort.Recycle"/>.</summary>
 /// <param name="Slot">Which buffer.</param>

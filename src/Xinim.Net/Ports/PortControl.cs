@@ -69,6 +69,20 @@ public sealed class PortControl : IDisposable
         }
     }
 
+    /// <summary>Tells the daemon something that has no answer.</summary>
+    /// <exception cref="NetworkPortException">The daemon is gone.</exception>
+    public void Tell(ClientMessage what, uint generation, string text)
+    {
+        try
+        {
+            _channel.SendText(new MessageHeader((uint)what, generation, 0), text);
+        }
+        catch (ChannelException exception)
+        {
+            throw new NetworkPortException($"the connection to the daemon broke: {exception.Message}");
+        }
+    }
+
     /// <summary>The next of what the daemon sent unasked; null where there is nothing.</summary>
     public ChannelMessage? TryReceive()
     {

@@ -95,6 +95,8 @@ internal sealed class ClientSession : INetworkClient, IDisposable
             case ClientMessage.OpenNetwork: Open(message.Get<OpenNetworkMessage>(), request); break;
             case ClientMessage.SetFilters: SetFilters(message.Get<NetworkFilters>(), request); break;
             case ClientMessage.GetStatistics: SendStatistics(request); break;
+            case ClientMessage.ReportDriver: _device?.OnReported(message.Header.Generation, PeerText.OneLine(message)); break;
+            case ClientMessage.Control: Control(message.Text, request); break;
             default: throw new ChannelException($"it sent message {message.Header.Type}, which no client sends");
         }
     }
@@ -120,11 +122,27 @@ internal sealed class ClientSession : INetworkClient, IDisposable
     private void SetFilters(in NetworkFilters filters, uint request)
     {
         if (_device is null) Refuse(request, "open a device first");
-        else _device.Client.SetFilters(filters, reason =>
+        else _device.Client.SetFilters(filters, reason => Conclude(request, reason));
+    }
+
+    private void Control(string text, uint request)
+    {
+        if (_peer.Uid != 0 && _peer.Uid != Tmds.Linux.LibC.getuid())
         {
-            if (reason is not null) Refuse(request, reason);
-            else Guard(() => _channel.Send(new MessageHeader((uint)ClientMessage.Done, 0, request)));
-        });
+            Refuse(request, "only root and the daemon's own user may do that");
+            return;
+        }
+
+        string[] words = text.Split('\0');
+        if (words.Length != 3) throw new ChannelException($"a control message of {words.Length} words");
+        if (_supervisor.Find(words[1]) is { } device) DeviceCommands.Run(device, words[0], words[2], problem => Conclude(request, problem));
+        else Refuse(request, $"there is no device '{words[1]}'; the daemon has {_supervisor.DeviceNames}");
+    }
+
+    private void Conclude(uint request, string? problem)
+    {
+        if (problem is not null) Refuse(request, problem);
+        else Guard(() => _channel.Send(new MessageHeader((uint)ClientMessage.Done, 0, request)));
     }
 
     private void SendStatistics(uint request)

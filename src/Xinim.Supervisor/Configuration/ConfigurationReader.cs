@@ -56,6 +56,7 @@ public static partial class ConfigurationReader
             // 00:03.0 and 0000:00:03.0 are one device.
             if (!remote && !addresses.Add(PciAddress.Parse(device.Device).ToString())) throw At(device.Device, $"device {device.Device} stands twice");
             if (!remote && (device.Netdev is not null || device.Properties.Count > 0)) throw At(device.Device, "'netdev' and 'properties' are for remote devices only");
+            if (device.Restart?.Problem() is { } problem) throw At("restart", $"'restart' of {device.Device}: {problem}");
             if (device.Name is not { } name) continue;
             if (!NamePattern().IsMatch(name)) throw At(name, $"name '{name}' is not allowed; use 1 to 15 letters, digits, '-' and '_', a letter first");
             if (!names.Add(name)) throw At(name, $"name '{name}' stands twice");
@@ -74,8 +75,8 @@ public static partial class ConfigurationReader
 
     private static IEnumerable<string> KeysAt(string? path)
     {
-        JsonTypeInfo type = path?.Contains("devices[", StringComparison.Ordinal) == true
-            ? ConfigurationJson.Default.DeviceConfiguration
+        JsonTypeInfo type = path?.Contains("].restart", StringComparison.Ordinal) == true ? ConfigurationJson.Default.RestartSettings
+            : path?.Contains("devices[", StringComparison.Ordinal) == true ? ConfigurationJson.Default.DeviceConfiguration
             : ConfigurationJson.Default.DaemonConfiguration;
         return type.Properties.Select(property => property.Name);
     }

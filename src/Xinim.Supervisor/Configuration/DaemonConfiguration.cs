@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Xinim.Ipc;
+using Xinim.Supervisor.Policy;
 
 namespace Xinim.Supervisor.Configuration;
 
@@ -33,6 +34,9 @@ public sealed record DeviceConfiguration
 
     /// <summary>Spin instead of sleeping: lowest latency for a whole core.</summary>
     public bool Poll { get; set; }
+
+    /// <summary>What follows a failure of its driver; by default what the driver's manifest says.</summary>
+    public RestartSettings? Restart { get; set; }
 
     /// <summary>Remote NICs: QEMU's -netdev without its id, such as <c>user</c>; by default there is no peer and frames vanish.</summary>
     public string? Netdev { get; set; }

@@ -12,10 +12,13 @@ public enum DeviceState
     /// <summary>The driver serves.</summary>
     Ready,
 
+    /// <summary>The driver finishes what it has, and ends.</summary>
+    Stopping,
+
     /// <summary>A new attempt follows after a pause.</summary>
     Waiting,
 
-    /// <summary>Given up: the driver failed to start too often.</summary>
+    /// <summary>Given up: the driver failed too often in a row.</summary>
     Failed,
 
     /// <summary>The device itself has disappeared.</summary>

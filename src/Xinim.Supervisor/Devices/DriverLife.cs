@@ -1,10 +1,11 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
-using Xinim.Ipc;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Events;
 using Xinim.Ipc.Processes;
 using Xinim.Ipc.Protocols;
+using Xinim.Supervisor.Policy;
 
 namespace Xinim.Supervisor.Devices;
 
@@ -18,7 +19,7 @@ internal interface IDriverObserver
     void OnClientFault(string reason);
 
     /// <summary>The process is dead and reaped: nothing of it can touch the device any more.</summary>
-    void OnEnded(string reason);
+    void OnEnded(DriverEnd end);
 }
 
 /// <summary>
@@ -36,51 +37,43 @@ internal sealed class DriverLife : IDisposable
 
     private readonly EventLoop _loop;
     private readonly IDriverObserver _observer;
+    private readonly SpawnedDriver _process;
     private readonly ChildProcess _child;
     private readonly Channel _channel;
+    private readonly VitalSigns _vital;
     private readonly List<IDisposable> _watches = [];
     private readonly Dictionary<uint, Question> _questions = [];
     private uint _lastRequest;
     private int _unasked;
+    private FaultKind _kind;
     private string? _reason;
     private string? _sendFailure;
     private bool _killed;
     private bool _silent;
+    private bool _greeted;
+    private uint _lastBeats;
+    private long _lastBeat;
 
-    private DriverLife(EventLoop loop, IDriverObserver observer, ChildProcess child, Channel channel, uint generation)
+    /// <param name="process">Owned from now on.</param>
+    public DriverLife(EventLoop loop, IDriverObserver observer, SpawnedDriver process, uint generation)
     {
         _loop = loop;
         _observer = observer;
-        _child = child;
-        _channel = channel;
+        _process = process;
+        _child = process.Child;
+        _channel = process.Channel;
+        _vital = new VitalSigns(process.Vital);
         Generation = generation;
-        _watches.Add(loop.Watch(child.Handle, OnProcessEnd));
-        _watches.Add(loop.Watch(channel.Handle, OnMessages));
+        _watches.Add(loop.Watch(_child.Handle, OnProcessEnd));
+        _watches.Add(loop.Watch(_channel.Handle, OnMessages));
     }
 
     public uint Generation { get; }
 
     public int Pid => _child.Pid;
 
-    /// <summary>Starts the process; it holds one end of a new channel and nothing else.</summary>
-    /// <exception cref="LinuxException">It cannot be started.</exception>
-    public static DriverLife Start(EventLoop loop, IDriverObserver observer, LaunchRequest request, uint generation)
-    {
-        (Channel mine, Channel its) = Channel.CreatePair();
-        using (its)
-        {
-            try
-            {
-                ChildProcess child = ProcessLauncher.Start(request with { Handles = [its.Handle] });
-                return new DriverLife(loop, observer, child, mine, generation);
-            }
-            catch
-            {
-                mine.Dispose();
-                throw;
-            }
-        }
-    }
+    /// <summary>What the driver writes its heartbeat to.</summary>
+    public SafeFileHandle Vital => _process.Vital.Handle;
 
     /// <summary>Asks the driver something.</summary>
     /// <param name="limit">Without an answer after this, the driver is killed.</param>
@@ -92,11 +85,29 @@ internal sealed class DriverLife : IDisposable
     /// <inheritdoc cref="Ask{T}"/>
     public void Ask(ControlMessage type, TimeSpan limit, Action<ChannelMessage> onAnswer) => AskBytes(type, default, default, limit, onAnswer);
 
-    /// <summary>Ends the driver from outside.</summary>
-    /// <param name="reason">For the log; the first reason stays.</param>
-    public void Kill(string reason)
+    /// <summary>From now on a driver whose heart stops for <paramref name="limit"/> is ended. The page holds whatever it writes: only change counts.</summary>
+    /// <param name="period">Between two looks.</param>
+    public void WatchHeart(TimeSpan period, TimeSpan limit)
     {
-        _reason ??= reason;
+        _lastBeats = _vital.Beats;
+        _lastBeat = Stopwatch.GetTimestamp();
+        long lastLook = _lastBeat;
+        _watches.Add(_loop.Every(period, () =>
+        {
+            uint beats = _vital.Beats;
+            // A supervisor that was itself held up does not blame its drivers: they may have been held up with it.
+            bool late = Stopwatch.GetElapsedTime(lastLook) > limit / 2;
+            lastLook = Stopwatch.GetTimestamp();
+            if (beats != _lastBeats || late) (_lastBeats, _lastBeat) = (beats, lastLook);
+            else if (Stopwatch.GetElapsedTime(_lastBeat) > limit) Kill(FaultKind.Hang, $"no heartbeat for {limit.TotalMilliseconds:0} ms");
+        }));
+    }
+
+    /// <summary>Ends the driver from outside.</summary>
+    /// <param name="kind">For the record; the first kind and reason stay.</param>
+    public void Kill(FaultKind kind, string reason)
+    {
+        Blame(kind, reason);
         _killed = true;
         // What it has said but was not heard yet is void.
         _watches[1].Dispose();
@@ -108,14 +119,13 @@ internal sealed class DriverLife : IDisposable
     {
         foreach (IDisposable watch in _watches) watch.Dispose();
         foreach (Question question in _questions.Values) question.Limit.Dispose();
-        _child.Dispose();
-        _channel.Dispose();
+        _process.Dispose();
     }
 
     private void AskBytes(ControlMessage type, ReadOnlySpan<byte> payload, ReadOnlySpan<SafeFileHandle> handles, TimeSpan limit, Action<ChannelMessage> onAnswer)
     {
         uint request = ++_lastRequest;
-        IDisposable timer = _loop.After(limit, () => Kill($"no answer to {type} within {limit.TotalMilliseconds:0} ms"));
+        IDisposable timer = _loop.After(limit, () => Kill(FaultKind.Hang, $"no answer to {type} within {limit.TotalMilliseconds:0} ms"));
         _questions.Add(request, new Question(onAnswer, timer));
         try
         {
@@ -142,7 +152,7 @@ internal sealed class DriverLife : IDisposable
                     if (_silent) return;
                     _silent = true;
                     _watches[1].Dispose();
-                    _watches.Add(_loop.After(EndLimit, () => Kill("it closed its channel and did not end")));
+                    _watches.Add(_loop.After(EndLimit, () => Kill(FaultKind.Protocol, "it closed its channel and did not end")));
                     return;
                 }
 
@@ -152,17 +162,24 @@ internal sealed class DriverLife : IDisposable
         }
         catch (ChannelException exception)
         {
-            Kill($"it broke the protocol: {exception.Message}");
+            Kill(FaultKind.Protocol, $"it broke the protocol: {exception.Message}");
         }
         catch (Exception exception) when (exception is not OutOfMemoryException)
         {
             // Whatever it is, it came of what this driver said: it costs this driver's life, not the daemon's.
-            Kill($"its message could not be handled: {exception.Message}");
+            Kill(FaultKind.Protocol, $"its message could not be handled: {exception.Message}");
         }
     }
 
     private void Dispatch(ChannelMessage message)
     {
+        if (!_greeted && message.Header.Type == (uint)ControlMessage.Hello)
+        {
+            // Said before it knew its generation; only who waits for a new version looks at it.
+            _greeted = true;
+            return;
+        }
+
         if (message.Header.Generation != Generation) throw new ChannelException($"a message of generation {message.Header.Generation}, {Generation} runs");
         if (message.Header.Request != 0)
         {
@@ -178,7 +195,7 @@ internal sealed class DriverLife : IDisposable
         {
             case ControlMessage.LinkChanged: _observer.OnLinkChanged(message.Get<LinkState>()); break;
             case ControlMessage.Log: _observer.OnLog(PeerText.OneLine(message)); break;
-            case ControlMessage.Fault: _reason ??= PeerText.OneLine(message); break;
+            case ControlMessage.Fault: Blame(FaultKind.Device, PeerText.OneLine(message)); break;
             case ControlMessage.ClientFault: _observer.OnClientFault(PeerText.OneLine(message)); break;
             default: throw new ChannelException($"an unasked message of type {message.Header.Type}");
         }
@@ -191,8 +208,16 @@ internal sealed class DriverLife : IDisposable
         _child.TryReap();
         string? said = _reason ?? _sendFailure;
         string reason = said is null ? $"{_child.Exit}" : $"{said} ({_child.Exit})";
+        if (_kind == FaultKind.None) _kind = _sendFailure is not null ? FaultKind.Hang : _child.Exit!.Value.Signal != 0 ? FaultKind.Signal : FaultKind.Exit;
         Dispose();
-        _observer.OnEnded(reason);
+        _observer.OnEnded(new DriverEnd(_kind, reason));
+    }
+
+    private void Blame(FaultKind kind, string reason)
+    {
+        if (_reason is not null) return;
+        _kind = kind;
+        _reason = reason;
     }
 
     private sealed record Question(Action<ChannelMessage> OnAnswer, IDisposable Limit);

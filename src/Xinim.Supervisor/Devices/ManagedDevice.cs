@@ -8,6 +8,7 @@ using Xinim.Ipc.Memory;
 using Xinim.Ipc.Processes;
 using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Manifests;
+using Xinim.Supervisor.Policy;
 using Xinim.Vfio;
 using Xinim.Vfio.Dma;
 
@@ -15,40 +16,36 @@ namespace Xinim.Supervisor.Devices;
 
 /// <summary>
 /// A device and the succession of its drivers: starts one, notices its end, makes the device quiet in the one safe order, starts the next.
-/// What belongs to a client is in <see cref="NetworkClientSlot"/>.
+/// What belongs to a client is in <see cref="NetworkClientSlot"/>, what an operator asks for in <see cref="DeviceVerbs"/>.
 /// </summary>
 internal sealed class ManagedDevice : IDriverObserver, IDisposable
 {
     private const uint WorkRegion = 0;
-    private const int MaxFailedStarts = 6;
-
-    /// <summary>Lives in a row too short for one look at the counters, each followed by the next at once; from then on with a pause between.</summary>
-    private const int MaxShortLives = 8;
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
 
     private readonly EventLoop _loop;
     private readonly ILogger _log;
-    private readonly LaunchRequest _launch;
-    private readonly bool _poll;
+    private readonly DeviceSettings _settings;
+    private readonly Standby _standby;
+    private readonly RestartPolicy _policy;
     private readonly SharedRegion _work;
     private readonly Iova _workIova;
     private DriverLife? _life;
-    private IDisposable? _retry;
-    private int _failedStarts;
-    private int _shortLives;
+    private IDisposable? _pending;
+    private Action? _planned;
+    private Action<string?>? _onOutcome;
     private long _started;
-    private Action? _onStopped;
+    private long _ready;
 
     /// <param name="backend">The opened device; owned from now on.</param>
     /// <param name="launch">How to start the driver's process, without handles.</param>
     /// <param name="name">What clients call the device.</param>
-    /// <param name="poll">The driver is to spin.</param>
-    public ManagedDevice(EventLoop loop, ILogger log, IDeviceBackend backend, DriverManifest manifest, LaunchRequest launch, string name, bool poll)
+    public ManagedDevice(EventLoop loop, ILogger log, IDeviceBackend backend, DriverManifest manifest, LaunchRequest launch, string name, DeviceSettings settings)
     {
         _loop = loop;
         _log = log;
-        _launch = launch;
-        _poll = poll;
+        _settings = settings;
+        _policy = new RestartPolicy(settings.Restart);
+        Launch = launch;
         Backend = backend;
         Manifest = manifest;
         Name = name;
@@ -64,7 +61,9 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
             throw;
         }
 
+        _standby = new Standby(loop, settings.Standby);
         Client = new NetworkClientSlot(this, log);
+        Verbs = new DeviceVerbs(this, loop, log);
     }
 
     public string Name { get; }
@@ -75,6 +74,12 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
 
     public NetworkClientSlot Client { get; }
 
+    /// <summary>What an operator can have done to it.</summary>
+    public DeviceVerbs Verbs { get; }
+
+    /// <summary>How its drivers' processes are started; a new version of the driver changes it.</summary>
+    public LaunchRequest Launch { get; private set; }
+
     public DeviceState State { get; private set; }
 
     public uint Generation { get; private set; }
@@ -84,39 +89,55 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
 
     public string? LastFault { get; private set; }
 
-    /// <summary>From the start of the process to Ready, of the present driver.</summary>
-    public TimeSpan StartTime { get; private set; }
+    public FaultKind LastFaultKind { get; private set; }
+
+    /// <summary>How long the steps of the last start took.</summary>
+    public StartTimes Times { get; private set; }
 
     public NetworkDeviceInfo Info { get; private set; }
 
     /// <summary>Process id of the driver; null where none runs.</summary>
     public int? Pid => _life?.Pid;
 
-    /// <summary>User that drivers run as; null for the daemon's.</summary>
-    public uint? User => _launch.User;
+    /// <summary>Process id of the driver that waits to take over; null where none does.</summary>
+    public int? StandbyPid => _standby.Pid;
 
     /// <summary>The driver's descriptor memory, for the status.</summary>
     public (SharedRegion Region, Iova Iova) Work => (_work, _workIova);
 
+    /// <summary>From a question to its answer, or from Stop to the end, at the most.</summary>
+    public TimeSpan AnswerLimit => TimeSpan.FromMilliseconds(Manifest.AnswerLimit);
+
+    /// <summary>From the start of the process to Ready at the most.</summary>
+    public TimeSpan StartLimit => TimeSpan.FromMilliseconds(Manifest.StartLimit);
+
     /// <summary>Starts a driver: the next generation.</summary>
-    public void Start()
+    /// <param name="version">Another version of the driver from now on, with a process of it if there is one already.</param>
+    /// <param name="onOutcome">
+    /// Called once: null when the driver is Ready, otherwise why it will not be. The device is quiet and stopped then; if it still is
+    /// afterwards, the restart policy decides.
+    /// </param>
+    public void Start((LaunchRequest Launch, SpawnedDriver? Process)? version = null, Action<string?>? onOutcome = null)
     {
-        _retry = null;
+        CancelPending();
         Generation++;
         State = DeviceState.Starting;
+        _onOutcome = onOutcome;
         _started = Stopwatch.GetTimestamp();
         try
         {
-            _life = DriverLife.Start(_loop, this, _launch, Generation);
+            Launch = version?.Launch ?? Launch;
+            _life = new DriverLife(_loop, this, version?.Process ?? _standby.Take() ?? SpawnedDriver.Spawn(Launch), Generation);
         }
         catch (LinuxException exception)
         {
-            OnEnded(exception.Message);
+            OnEnded(new DriverEnd(FaultKind.Start, exception.Message));
             return;
         }
 
-        SafeFileHandle[] handles = [_work.Handle, .. Backend.DriverHandles];
-        _life.Ask(ControlMessage.Start, StartMessageFor(), handles, TimeSpan.FromMilliseconds(Manifest.StartLimit), OnReady);
+        Times = Times with { Spawn = Stopwatch.GetElapsedTime(_started) };
+        SafeFileHandle[] handles = [_work.Handle, _life.Vital, .. Backend.DriverHandles];
+        _life.Ask(ControlMessage.Start, StartMessageFor(), handles, StartLimit, OnReady);
     }
 
     /// <summary>Asks the driver, if it is Ready.</summary>
@@ -137,35 +158,55 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         return true;
     }
 
-    /// <summary>Ends the driver without another one; the device is quiet when <paramref name="onStopped"/> is called.</summary>
+    /// <summary>
+    /// Ends the driver without another one: it takes no more work, finishes what it has, and stops. One that does not do so in time is killed.
+    /// The device is quiet and stopped when <paramref name="onStopped"/> is called.
+    /// </summary>
     public void Stop(Action onStopped)
     {
-        _onStopped = onStopped;
-        _retry?.Dispose();
-        if (_life is null)
+        CancelPending();
+        _standby.Drop();
+        if (_life is not { } stopping)
         {
-            Finish(DeviceState.Stopped);
+            if (State != DeviceState.Gone) State = DeviceState.Stopped;
+            onStopped();
             return;
         }
 
-        if (State == DeviceState.Ready) _life.Ask(ControlMessage.Stop, AnswerLimit, _ => { });
-        else _life.Kill("stopped while starting");
-        DriverLife stopping = _life;
-        _loop.After(AnswerLimit, () => stopping.Kill("it did not end when asked"));
+        _planned += onStopped;
+        if (State == DeviceState.Stopping) return;
+        if (State != DeviceState.Ready)
+        {
+            stopping.Kill(FaultKind.Asked, "stopped while starting");
+            return;
+        }
+
+        State = DeviceState.Stopping;
+        stopping.Ask(ControlMessage.Quiesce, AnswerLimit, _ => stopping.Ask(ControlMessage.Stop, AnswerLimit, _ => { }));
+        _loop.After(2 * AnswerLimit, () => stopping.Kill(FaultKind.Hang, "it did not end when asked"));
     }
 
     /// <summary>The device has disappeared: its driver ends and none follows.</summary>
     public void Disappear(string reason)
     {
         LastFault = reason;
+        LastFaultKind = FaultKind.Gone;
         State = DeviceState.Gone;
-        _retry?.Dispose();
+        CancelPending();
+        _standby.Drop();
         if (_life is null) Client.CloseForGood(reason);
-        else _life.Kill(reason);
+        else _life.Kill(FaultKind.Gone, reason);
     }
 
-    /// <summary>The driver has answered a question that is asked now and then: it works.</summary>
-    public void OnSignOfLife() => _shortLives = 0;
+    /// <summary>A client says that its driver returned nonsense. One that reports without cause restarts its own driver only.</summary>
+    /// <param name="generation">The driver that it means; reports of former ones are void.</param>
+    public void OnReported(uint generation, string reason)
+    {
+        if (generation == Generation && State == DeviceState.Ready) _life?.Kill(FaultKind.Client, $"its client reports: {reason}");
+    }
+
+    /// <summary>An operator wants it to go on: failures so far are forgotten.</summary>
+    public void ForgetFailures() => _policy.Forget();
 
     void IDriverObserver.OnLinkChanged(LinkState link)
     {
@@ -183,12 +224,13 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         Client.OnDropped($"the driver refused its rings: {reason}");
     }
 
-    void IDriverObserver.OnEnded(string reason) => OnEnded(reason);
+    void IDriverObserver.OnEnded(DriverEnd end) => OnEnded(end);
 
     /// <summary>Frees everything. The driver is killed first if it still lives.</summary>
     public void Dispose()
     {
-        _retry?.Dispose();
+        CancelPending();
+        _standby.Dispose();
         _life?.Dispose();
         _life = null;
         BecomeQuiet();
@@ -198,14 +240,13 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         Backend.Dispose();
     }
 
-    private TimeSpan AnswerLimit => TimeSpan.FromMilliseconds(Manifest.AnswerLimit);
-
     private StartMessage StartMessageFor() => new()
     {
         Backend = (uint)Backend.Kind,
         DeviceHandles = (uint)Backend.DriverHandles.Count,
         Work = new RegionMessage(WorkRegion, RegionAccess.ReadWrite, _workIova.Value, (ulong)_work.Size),
-        Poll = _poll ? 1u : 0,
+        Poll = _settings.Poll ? 1u : 0,
+        HeartbeatPeriod = (uint)Manifest.Heartbeat.Period,
         Device = FixedText.From(Backend.Name),
         Driver = FixedText.From(Manifest.Name),
     };
@@ -215,36 +256,40 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         if (answer.Header.Type != (uint)ControlMessage.Ready) throw new ChannelException($"answer {answer.Header.Type} to Start");
         Info = answer.Get<NetworkDeviceInfo>();
         State = DeviceState.Ready;
-        StartTime = Stopwatch.GetElapsedTime(_started);
-        _failedStarts = 0;
+        _ready = Stopwatch.GetTimestamp();
+        Times = Times with { BringUp = Stopwatch.GetElapsedTime(_started) - Times.Spawn };
+        _life!.WatchHeart(TimeSpan.FromMilliseconds(Manifest.Heartbeat.Period), TimeSpan.FromMilliseconds(Manifest.Heartbeat.Limit));
         _log.LogInformation(
             "{Device}: driver {Driver} generation {Generation} ready after {StartTime:0.0} ms, process {Pid}, MAC {Mac}, link {Link}",
-            Name, Manifest.Name, Generation, StartTime.TotalMilliseconds, Pid, Info.Mac.ToString(), Info.Link);
+            Name, Manifest.Name, Generation, Times.Start.TotalMilliseconds, Pid, Info.Mac.ToString(), Info.Link);
         Client.OnReady();
+        Interlocked.Exchange(ref _onOutcome, null)?.Invoke(null);
+        _standby.Prepare(Launch);
     }
 
-    private void OnEnded(string reason)
+    private void OnEnded(DriverEnd end)
     {
-        bool wasReady = State == DeviceState.Ready;
+        DeviceState before = State;
+        long noticed = Stopwatch.GetTimestamp();
         _life = null;
         BecomeQuiet();
-        if (_onStopped is not null)
-        {
-            Finish(DeviceState.Stopped);
-            return;
-        }
+        Times = new StartTimes(Stopwatch.GetElapsedTime(noticed), default, default);
+        Action? planned = Interlocked.Exchange(ref _planned, null);
+        Action<string?>? outcome = Interlocked.Exchange(ref _onOutcome, null);
+        if (planned is null || before == DeviceState.Gone)
+            _log.LogWarning("{Device}: driver {Driver} generation {Generation} ended: {Reason}", Name, Manifest.Name, Generation, end.Reason);
+        if (before == DeviceState.Gone) Client.CloseForGood(LastFault!);
+        else State = DeviceState.Stopped;
+        planned?.Invoke();
+        if (planned is null && before != DeviceState.Gone) Record(end, before);
+        outcome?.Invoke(end.Reason);
+        if (planned is null && State == DeviceState.Stopped) Decide(end, before == DeviceState.Ready ? Stopwatch.GetElapsedTime(_ready) : null);
+    }
 
-        _log.LogWarning("{Device}: driver {Driver} generation {Generation} ended: {Reason}", Name, Manifest.Name, Generation, reason);
-        if (State == DeviceState.Gone)
-        {
-            Client.CloseForGood(LastFault!);
-            return;
-        }
-
-        LastFault = reason;
-        if (!wasReady) RetryLater(reason);
-        else if (++_shortLives <= MaxShortLives) Restart();
-        else Wait(FirstPause);
+    private void Record(DriverEnd end, DeviceState before)
+    {
+        LastFault = end.Reason;
+        LastFaultKind = before == DeviceState.Starting && end.Kind is FaultKind.Exit or FaultKind.Hang ? FaultKind.Start : end.Kind;
     }
 
     /// <summary>
@@ -282,36 +327,52 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         }
     }
 
+    /// <summary>What follows a failure: the policy's pause, after the script has agreed where there is one.</summary>
+    private void Decide(DriverEnd end, TimeSpan? served)
+    {
+        if (_policy.OnFailure(served) is not { } pause)
+        {
+            State = DeviceState.Failed;
+            _log.LogError("{Device}: given up after {Count} failures in a row; the last one: {Reason}", Name, _policy.Failures - 1, end.Reason);
+            Client.CloseForGood($"its driver failed {_policy.Failures - 1} times in a row: {end.Reason}");
+            return;
+        }
+
+        if (_settings.Restart.Script is not { } script)
+        {
+            RestartAfter(pause);
+            return;
+        }
+
+        State = DeviceState.Waiting;
+        _pending = PolicyScript.Ask(_loop, _log, script, Name, end with { Kind = LastFaultKind }, Generation, goOn =>
+        {
+            if (goOn) RestartAfter(pause);
+            else State = DeviceState.Stopped;
+        });
+    }
+
+    private void RestartAfter(TimeSpan pause)
+    {
+        if (pause == TimeSpan.Zero)
+        {
+            Restart();
+            return;
+        }
+
+        State = DeviceState.Waiting;
+        _pending = _loop.After(pause, Restart);
+    }
+
     private void Restart()
     {
         Restarts++;
         Start();
     }
 
-    private void RetryLater(string reason)
+    private void CancelPending()
     {
-        if (++_failedStarts >= MaxFailedStarts)
-        {
-            State = DeviceState.Failed;
-            _log.LogError("{Device}: given up after {Count} failed starts; the last one: {Reason}", Name, _failedStarts, reason);
-            Client.CloseForGood($"its driver failed to start {_failedStarts} times: {reason}");
-            return;
-        }
-
-        Wait(FirstPause * Math.Pow(2, _failedStarts - 1));
-    }
-
-    private void Wait(TimeSpan pause)
-    {
-        State = DeviceState.Waiting;
-        _retry = _loop.After(pause, Restart);
-    }
-
-    private void Finish(DeviceState state)
-    {
-        State = state;
-        Action? then = _onStopped;
-        _onStopped = null;
-        then?.Invoke();
+        _pending?.Dispose();
+        _pending = null;
     }
 }

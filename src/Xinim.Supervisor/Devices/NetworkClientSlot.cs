@@ -57,6 +57,7 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     {
         if (ClientMemory.Problem(wish) is { } problem) return problem;
         if (device.State is DeviceState.Failed or DeviceState.Gone) return $"{device.Name} has no driver: {device.LastFault}";
+        if (device.State == DeviceState.Stopped) return $"{device.Name} is stopped; 'xinim start {device.Name}' starts its driver";
         if (_client is not null || _next is not null) return $"{device.Name} is in use by {(_client ?? _next?.Client)!.Description}; one client at a time";
         if (_releasing is not null)
         {
@@ -253,7 +254,6 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     {
         if (reply.Header.Type != (uint)ControlMessage.Statistics) throw new ChannelException($"answer {reply.Header.Type} to GetStatistics");
         _current = reply.Get<NetworkStatistics>();
-        device.OnSignOfLife();
         AnswerCurious();
     }
 

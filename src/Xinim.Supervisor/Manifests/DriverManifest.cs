@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json.Serialization;
 using Xinim.Ipc.Protocols;
+using Xinim.Supervisor.Policy;
 using Xinim.Vfio;
 
 namespace Xinim.Supervisor.Manifests;
@@ -35,6 +36,15 @@ public sealed record DriverManifest
     /// <summary>From a question to its answer at the most, milliseconds.</summary>
     public int AnswerLimit { get; set; } = 5_000;
 
+    /// <summary>When its silence counts as a hang.</summary>
+    public HeartbeatSettings Heartbeat { get; set; } = new();
+
+    /// <summary>What follows its failures; the configuration can say otherwise for a device.</summary>
+    public RestartSettings Restart { get; set; } = new();
+
+    /// <summary>A second process is kept ready, some 5 MiB of memory, so that a restart takes only the device's bring-up.</summary>
+    public bool Standby { get; set; } = true;
+
     /// <summary>True where one of the ids is the device's.</summary>
     public bool IsFor(PciIdentity identity) => Matches.Any(match => ParseMatch(match) == (identity.Vendor, identity.Device));
 
@@ -54,7 +64,8 @@ public sealed record DriverManifest
 
         if (DmaBytes is < 4096 or > 1 << 30) return $"'dmaBytes' is {DmaBytes}; allowed: 4096 to {1 << 30}";
         if (StartLimit is < 1 or > 600_000) return $"'startLimit' is {StartLimit}; allowed: 1 to 600000 milliseconds";
-        return AnswerLimit is < 1 or > 600_000 ? $"'answerLimit' is {AnswerLimit}; allowed: 1 to 600000 milliseconds" : null;
+        if (AnswerLimit is < 1 or > 600_000) return $"'answerLimit' is {AnswerLimit}; allowed: 1 to 600000 milliseconds";
+        return Heartbeat.Problem() ?? (Restart.Problem() is { } problem ? $"'restart': {problem}" : null);
     }
 
     private static (ushort Vendor, ushort Device)? ParseMatch(string? match)

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Devices;
+using Xinim.Supervisor.Policy;
 
 namespace Xinim.Supervisor.Status;
 
@@ -28,6 +29,9 @@ public sealed record DeviceReport
 
     public required int? Pid { get; init; }
 
+    /// <summary>Process of the next driver, which waits.</summary>
+    public required int? StandbyPid { get; init; }
+
     /// <summary>User of the driver's process.</summary>
     public required uint User { get; init; }
 
@@ -37,7 +41,15 @@ public sealed record DeviceReport
 
     public required string? LastFault { get; init; }
 
+    public required FaultKind LastFaultKind { get; init; }
+
+    /// <summary>From the start of the process, or its taking from standby, to Ready.</summary>
     public required double StartMilliseconds { get; init; }
+
+    /// <summary>The last recovery in milliseconds: until the device was quiet, until there was a process, until Ready.</summary>
+    public required RecoveryReport Recovery { get; init; }
+
+    public required string Executable { get; init; }
 
     public required bool Iommu { get; init; }
 
@@ -52,6 +64,9 @@ public sealed record DeviceReport
     /// <summary>Counters by name, all drivers of this device together.</summary>
     public required IReadOnlyDictionary<string, ulong> Counters { get; init; }
 }
+
+/// <summary>Steps of a recovery, milliseconds; <paramref name="Quiet"/> is 0 for a first start.</summary>
+public sealed record RecoveryReport(double Quiet, double Spawn, double BringUp);
 
 /// <summary>Memory that the device can reach.</summary>
 public sealed record RegionReport(string Name, string Iova, long Bytes, int PageBytes, string Access);
@@ -71,11 +86,15 @@ internal static class StatusReporter
         Driver = device.Manifest.Name,
         State = device.State,
         Pid = device.Pid,
-        User = device.User ?? Tmds.Linux.LibC.getuid(),
+        StandbyPid = device.StandbyPid,
+        User = device.Launch.User ?? Tmds.Linux.LibC.getuid(),
         Generation = device.Generation,
         Restarts = device.Restarts,
         LastFault = device.LastFault,
-        StartMilliseconds = Math.Round(device.StartTime.TotalMilliseconds, 2),
+        LastFaultKind = device.LastFaultKind,
+        StartMilliseconds = Milliseconds(device.Times.Start),
+        Recovery = new RecoveryReport(Milliseconds(device.Times.Quiet), Milliseconds(device.Times.Spawn), Milliseconds(device.Times.BringUp)),
+        Executable = device.Launch.Executable,
         Iommu = device.Backend.HasIommu,
         Mac = device.Info.Mac.ToString(),
         Link = device.Info.Link.ToString(),
@@ -83,6 +102,8 @@ internal static class StatusReporter
         Regions = [.. Regions(device)],
         Counters = Counters(device.Client.Statistics),
     };
+
+    private static double Milliseconds(TimeSpan time) => Math.Round(time.TotalMilliseconds, 2);
 
     private static IEnumerable<RegionReport> Regions(ManagedDevice device)
     {

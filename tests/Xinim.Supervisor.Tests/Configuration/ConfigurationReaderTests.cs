@@ -57,7 +57,9 @@ public sealed class ConfigurationReaderTests
     // Each: what is wrong, the line it is on, and what the message must say beside.
     [Theory]
     [InlineData("{\n\"sockets\": \"x\" }", 2, "unknown key 'sockets'; allowed here: socket, socketGroup, driverUserBase, devices")]
-    [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\",\n\"pol\": true } ] }", 3, "unknown key 'pol'; allowed here: device, name, driver, poll, netdev, properties")]
+    [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\",\n\"pol\": true } ] }", 3, "unknown key 'pol'; allowed here: device, name, driver, poll, restart, netdev, properties")]
+    [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\", \"restart\":\n{ \"pause\": 1 } } ] }", 2, "unknown key 'pause'; allowed here: firstPause, maxPause, quietPeriod, giveUpAfter, script")]
+    [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n\"restart\": { \"giveUpAfter\": -1 } } ] }", 2, "'restart' of 00:03.0: 'giveUpAfter' is -1; allowed: 0 (never) to 1000000 failures")]
     [InlineData("{\n\"driverUserBase\": \"many\" }", 2, "$.driverUserBase")]
     [InlineData("{ \"socket\":\n 7 }", 2, "$.socket")]
     [InlineData("{ \"socket\":\n null }", 2, "socket")]

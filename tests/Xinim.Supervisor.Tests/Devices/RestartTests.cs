@@ -1,5 +1,6 @@
 using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Devices;
+using Xinim.Supervisor.Policy;
 using Xinim.Supervisor.Tests.Harness;
 
 namespace Xinim.Supervisor.Tests.Devices;
@@ -7,7 +8,7 @@ namespace Xinim.Supervisor.Tests.Devices;
 /// <summary>When a driver is started again, when only after a pause, and when no more.</summary>
 public sealed class RestartTests
 {
-    private const int MaxFailedStarts = 6, MaxShortLives = 8;
+    private const int GiveUpAfter = 5;
 
     [Fact]
     public void A_driver_that_never_starts_is_given_up_and_its_client_told_why()
@@ -15,18 +16,19 @@ public sealed class RestartTests
         using Bench bench = new();
         ScriptedClient client = bench.Connect();
         client.SendOpen();
-        for (int start = 0; start < MaxFailedStarts; start++)
+        for (int start = 0; start <= GiveUpAfter; start++)
         {
             ScriptedDriver driver = bench.NextDriver();
             Assert.Equal((uint)start + 1, driver.Generation);
             driver.SayText(ControlMessage.Fault, "EEPROM is blank");
             driver.Exit(3);
-            bench.Until(() => bench.Device.State != DeviceState.Starting, "its end is noticed");
-            if (start < MaxFailedStarts - 1) Assert.Equal(DeviceState.Waiting, bench.Device.State);
+            bench.Until(() => bench.Device.LastFault is not null && (bench.Device.State != DeviceState.Starting || bench.Device.Generation > driver.Generation), "its end is noticed");
+            if (start is > 0 and < GiveUpAfter) Assert.Equal(DeviceState.Waiting, bench.Device.State);
         }
 
         Assert.Equal(DeviceState.Failed, bench.Device.State);
-        Assert.Equal("its driver failed to start 6 times: EEPROM is blank (exit status 3)", client.ExpectText(ClientMessage.Closed));
+        Assert.Equal(FaultKind.Device, bench.Device.LastFaultKind);
+        Assert.Equal("its driver failed 5 times in a row: EEPROM is blank (exit status 3)", client.ExpectText(ClientMessage.Closed));
         Assert.Equal("Reset", bench.Backend.Calls.Last(call => call != "Unmap"));
         Assert.Single(bench.Backend.Mapped);
     }
@@ -51,45 +53,29 @@ public sealed class RestartTests
     }
 
     [Fact]
-    public void A_start_that_succeeds_makes_the_failed_ones_forgotten()
+    public void The_first_failure_is_followed_by_a_restart_at_once_and_the_next_ones_by_pauses()
     {
         using Bench bench = new();
-        for (int round = 0; round < 2; round++)
-        {
-            for (int start = 0; start < MaxFailedStarts - 2; start++)
-            {
-                bench.NextDriver().Exit(3);
-                bench.Until(() => bench.Device.State == DeviceState.Waiting, "its end is noticed");
-            }
-
-            bench.NextReadyDriver().Kill();
-        }
-
+        bench.NextReadyDriver().Kill();
+        bench.Until(() => bench.Device.LastFault is not null, "its end is noticed");
+        Assert.Equal(DeviceState.Starting, bench.Device.State);
+        bench.NextReadyDriver().Kill();
+        bench.Until(() => bench.Device.State != DeviceState.Ready, "its end is noticed");
+        Assert.Equal(DeviceState.Waiting, bench.Device.State);
         bench.NextReadyDriver();
-        Assert.Equal(DeviceState.Ready, bench.Device.State);
+        Assert.Equal((2u, FaultKind.Signal), (bench.Device.Restarts, bench.Device.LastFaultKind));
     }
 
     [Fact]
-    public void Drivers_that_die_as_soon_as_they_are_ready_follow_each_other_with_a_pause_in_the_end()
+    public void Service_for_a_quiet_period_makes_failures_forgotten()
     {
-        using Bench bench = new();
-        for (int life = 0; life < MaxShortLives + 1; life++)
+        using Bench bench = new(policy: """ "standby": false, "heartbeat": { "limit": 600000 }, "restart": { "quietPeriod": 0, "giveUpAfter": 1 } """);
+        for (int life = 0; life < 4; life++)
         {
-            ScriptedDriver driver = bench.NextDriver();
-            driver.Statistics = null;
-            driver.BeReady();
-            driver.Kill();
+            bench.NextReadyDriver().Kill();
             bench.Until(() => bench.Device.State != DeviceState.Ready, "its end is noticed");
-            Assert.Equal(life < MaxShortLives ? DeviceState.Starting : DeviceState.Waiting, bench.Device.State);
+            Assert.Equal(DeviceState.Starting, bench.Device.State);
         }
-
-        // A life that answers is no short one: the next death is followed by a start at once again.
-        ScriptedDriver good = bench.NextReadyDriver();
-        good.Statistics = new NetworkStatistics { RxFrames = 1 };
-        bench.Until(() => bench.Device.Client.Statistics.RxFrames == 1, "it answers");
-        good.Kill();
-        bench.Until(() => bench.Device.State != DeviceState.Ready, "its end is noticed");
-        Assert.Equal(DeviceState.Starting, bench.Device.State);
     }
 
     [Fact]

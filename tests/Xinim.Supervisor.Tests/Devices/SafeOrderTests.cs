@@ -65,11 +65,11 @@ public sealed class SafeOrderTests
         bench.Backend.Calls.Clear();
         bench.Backend.OnCall = _ => Assert.False(driver.Exists);
 
-        bench.Until(() => bench.Device.State != DeviceState.Starting, "the driver is given up");
+        bench.Until(() => bench.Device.LastFault is not null, "the driver is given up");
 
         Assert.Equal(Quiet, bench.Backend.Calls);
         Assert.Equal("no answer to Start within 3000 ms (killed by signal 9)", bench.Device.LastFault);
-        Assert.Equal(DeviceState.Waiting, bench.Device.State);
+        Assert.Equal((DeviceState.Starting, 2u), (bench.Device.State, bench.Device.Generation));
     }
 
     [Fact]
@@ -94,7 +94,7 @@ public sealed class SafeOrderTests
         ScriptedDriver driver = bench.NextDriver();
 
         driver.Say(ControlMessage.Done, 0u, driver.StartRequest);
-        bench.Until(() => bench.Device.State == DeviceState.Waiting, "the driver is given up");
+        bench.Until(() => bench.Device.LastFault is not null, "the driver is given up");
 
         Assert.Equal("it broke the protocol: answer 16 to Start (killed by signal 9)", bench.Device.LastFault);
     }
@@ -126,10 +126,10 @@ public sealed class SafeOrderTests
         // In one go: nonsense, and then what would make it a good driver.
         driver.SayBytes(4711, default);
         driver.Say(ControlMessage.Ready, ScriptedDriver.DefaultInfo, driver.StartRequest);
-        bench.Until(() => bench.Device.State != DeviceState.Starting, "the driver is given up");
+        bench.Until(() => bench.Device.LastFault is not null, "the driver is given up");
 
-        Assert.Equal(DeviceState.Waiting, bench.Device.State);
-        Assert.Equal(TimeSpan.Zero, bench.Device.StartTime);
+        Assert.Equal((DeviceState.Starting, 2u), (bench.Device.State, bench.Device.Generation));
+        Assert.Equal(TimeSpan.Zero, bench.Device.Times.BringUp);
     }
 
     [Fact]

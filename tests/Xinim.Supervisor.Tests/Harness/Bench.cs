@@ -15,6 +15,11 @@ namespace Xinim.Supervisor.Tests.Harness;
 /// </summary>
 internal sealed class Bench : IDisposable
 {
+    /// <summary>Restarts follow after pauses that a test can wait for.</summary>
+    public const string CalmPolicy = """
+        "standby": false, "heartbeat": { "period": 1000, "limit": 600000 }, "restart": { "firstPause": 20, "quietPeriod": 600000, "giveUpAfter": 5 }
+        """;
+
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-sup-");
     private readonly ChannelListener _lenders;
@@ -25,12 +30,14 @@ internal sealed class Bench : IDisposable
     /// <param name="answerLimit">Milliseconds that a driver has for an answer; long, but where the test is about its end.</param>
     /// <param name="startLimit">Milliseconds from start to Ready.</param>
     /// <param name="start">False: the test adds the device itself.</param>
-    public Bench(int answerLimit = 60_000, int startLimit = 60_000, bool start = true)
+    /// <param name="policy">What the manifest says of heartbeat, restart and standby; by default hearts may stand still and nothing is kept ready.</param>
+    public Bench(int answerLimit = 60_000, int startLimit = 60_000, bool start = true, string policy = CalmPolicy)
     {
         // Drivers run as users of their own where the test is root.
         File.SetUnixFileMode(_folder.FullName, (UnixFileMode)0b111_101_101);
         _lenders = ChannelListener.Listen(PathOf("drivers.sock"), (UnixFileMode)0b110_110_110);
-        WriteDriver(answerLimit, startLimit);
+        WatchesHearts = policy != CalmPolicy;
+        WriteDriver(answerLimit, startLimit, policy);
         Supervisor = new Supervisor(new DaemonConfiguration { Socket = PathOf("xinim.sock") }, new ManifestStore(PathOf("drivers")), Log);
         Supervisor.Loop.Watch(_lenders.Handle, OnLend);
         if (start) Supervisor.Add(Backend, new DeviceConfiguration { Device = Backend.Name });
@@ -42,20 +49,33 @@ internal sealed class Bench : IDisposable
 
     public Supervisor Supervisor { get; }
 
+    /// <summary>Drivers hold their page of vital signs in the test's process.</summary>
+    public bool WatchesHearts { get; }
+
     public ManagedDevice Device => Supervisor.Find("net0")!;
 
     public string PathOf(string name) => Path.Combine(_folder.FullName, name);
 
     /// <summary>The next driver process, which has received Start and says nothing yet.</summary>
-    public ScriptedDriver NextDriver()
+    public ScriptedDriver NextDriver() => NextProcess().AwaitStart();
+
+    /// <summary>The next driver process, which may be a standby or a new version: it has said and heard nothing yet.</summary>
+    public ScriptedDriver NextProcess()
     {
-        Until(() => _new.Count > 0, "a driver starts");
+        Until(() => _new.Count > 0, "a driver's process starts");
         ScriptedDriver driver = _new.Dequeue();
         _drivers.Add(driver);
-        return driver.AwaitStart();
+        return driver;
     }
 
     public ScriptedDriver NextReadyDriver() => NextDriver().BeReady();
+
+    /// <summary>Another version of the driver: the same program under another name.</summary>
+    public string CopyDriver(string name)
+    {
+        File.Copy(PathOf("driver"), PathOf(name));
+        return PathOf(name);
+    }
 
     /// <summary>True where a process has been started that the test has not taken.</summary>
     public bool HasNewDriver => _new.Count > 0;
@@ -112,7 +132,7 @@ internal sealed class Bench : IDisposable
         _new.Enqueue(new ScriptedDriver(this, accepted.Channel, lend));
     }
 
-    private void WriteDriver(int answerLimit, int startLimit)
+    private void WriteDriver(int answerLimit, int startLimit, string policy)
     {
         string root = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", ".."));
         string script = PathOf("driver");
@@ -126,7 +146,7 @@ internal sealed class Bench : IDisposable
         File.WriteAllText(PathOf("drivers/scripted.json"), string.Create(CultureInfo.InvariantCulture, $$"""
             {
               "name": "scripted", "version": "1", "executable": "driver", "class": "network", "matches": [ "8086:100e" ],
-              "dmaBytes": 4096, "answerLimit": {{answerLimit}}, "startLimit": {{startLimit}}
+              "dmaBytes": 4096, "answerLimit": {{answerLimit}}, "startLimit": {{startLimit}}, {{policy}}
             }
             """));
     }

@@ -37,6 +37,9 @@ internal sealed class ScriptedClient(Bench bench, Channel channel) : IDisposable
 
     public void SendOpen(OpenNetworkMessage? wish = null) => Send(ClientMessage.OpenNetwork, wish ?? Wish());
 
+    public void SendControl(string verb, string argument = "", string device = "net0")
+        => channel.SendText(new MessageHeader((uint)ClientMessage.Control, 0, 1), $"{verb}\0{device}\0{argument}");
+
     /// <summary>The next message, which must be of this type; news of the link may come at any time.</summary>
     public ChannelMessage Expect(ClientMessage type)
     {

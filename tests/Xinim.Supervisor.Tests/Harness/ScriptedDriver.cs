@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc.Channels;
+using Xinim.Ipc.Memory;
 using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Devices;
 using Xinim.TestPeer;
@@ -18,6 +19,7 @@ internal sealed class ScriptedDriver : IDisposable
     private readonly Bench _bench;
     private readonly Channel _supervisor;
     private readonly Queue<ChannelMessage> _waiting = [];
+    private VitalSigns? _vital;
     private bool _closed;
 
     public ScriptedDriver(Bench bench, Channel process, ChannelMessage lend)
@@ -53,6 +55,9 @@ internal sealed class ScriptedDriver : IDisposable
     /// <summary>Questions for counters are the test's to answer.</summary>
     public bool KeepQuestions { get; set; }
 
+    /// <summary>True where the process has ended, reaped or not.</summary>
+    public bool HasEnded => !Exists || File.ReadAllText($"/proc/{Pid}/stat").Contains(") Z ", StringComparison.Ordinal);
+
     /// <summary>True until the kernel has forgotten the process.</summary>
     public bool Exists => Directory.Exists($"/proc/{Pid}");
 
@@ -63,8 +68,14 @@ internal sealed class ScriptedDriver : IDisposable
         Generation = start.Header.Generation;
         StartRequest = start.Header.Request;
         StartedWith = start.Get<StartMessage>();
+        if (_bench.WatchesHearts) _vital = new VitalSigns(SharedRegion.Open(start.TakeHandle(1), VitalSigns.Bytes, RegionAccess.ReadWrite));
         return this;
     }
+
+    /// <summary>Introduces itself, as every process of a driver does first.</summary>
+    public void SayHello(string drivers = "scripted") => SayText(ControlMessage.Hello, drivers);
+
+    public void Beat() => _vital!.Beat();
 
     /// <summary>Says Ready, and waits until the supervisor has heard it.</summary>
     public ScriptedDriver BeReady(NetworkDeviceInfo? info = null)
@@ -111,7 +122,25 @@ internal sealed class ScriptedDriver : IDisposable
         process.Kill();
     }
 
-    public void Exit(int status) => _process.Send(new MessageHeader((uint)PeerMessage.Exit, 0, 0), status);
+    /// <param name="releaseChannel">The test lets go of the channel too: the supervisor sees it closed.</param>
+    public void Exit(int status, bool releaseChannel = false)
+    {
+        _process.Send(new MessageHeader((uint)PeerMessage.Exit, 0, 0), status);
+        if (!releaseChannel) return;
+        _closed = true;
+        _supervisor.Dispose();
+    }
+
+    /// <summary>Finishes and ends, as asked.</summary>
+    public void Leave()
+    {
+        Obey(ControlMessage.Quiesce).Dispose();
+        Obey(ControlMessage.Stop).Dispose();
+        Exit(0);
+    }
+
+    /// <summary>Stands still, as after SIGSTOP.</summary>
+    public void Freeze() => Assert.Equal(0, Tmds.Linux.LibC.kill(Pid, Tmds.Linux.LibC.SIGSTOP));
 
     /// <summary>Closes its end of the supervisor's channel, everywhere, and lives on.</summary>
     public void CloseChannel()

@@ -28,13 +28,18 @@ internal sealed class DaemonProcess : IDisposable
 
     public string Socket => Path.Combine(_folder.FullName, "xinim.sock");
 
-    /// <summary>Process ids of the driver and of the device model.</summary>
-    public (int Driver, int Model) Children()
+    /// <summary>Process ids of the driver, of the one that waits, and of the device model.</summary>
+    public (int Driver, int Standby, int Model) Children()
     {
-        using Channel channel = ChannelListener.Connect(Socket);
-        channel.Send(new MessageHeader((uint)ClientMessage.GetStatus, 0, 1));
-        using ChannelMessage report = channel.Receive(PeerProcess.Limit);
-        int driver = StatusReport.FromJson(report.Text).Devices[0].Pid!.Value;
+        DeviceReport device;
+        long start = Environment.TickCount64;
+        do
+        {
+            Assert.True(Environment.TickCount64 - start < PeerProcess.Limit.TotalMilliseconds, "no driver is kept ready");
+            device = Status();
+        }
+        while (device.StandbyPid is null);
+        int driver = device.Pid!.Value, standby = device.StandbyPid.Value;
         // A child belongs to the thread that made it, or to another one when that has ended.
         int[] all =
         [
@@ -42,7 +47,16 @@ internal sealed class DaemonProcess : IDisposable
                 .Select(child => int.Parse(child, System.Globalization.CultureInfo.InvariantCulture)),
         ];
         Assert.Contains(driver, all);
-        return (driver, all.Single(child => child != driver));
+        Assert.Contains(standby, all);
+        return (driver, standby, all.Single(child => child != driver && child != standby));
+    }
+
+    private DeviceReport Status()
+    {
+        using Channel channel = ChannelListener.Connect(Socket);
+        channel.Send(new MessageHeader((uint)ClientMessage.GetStatus, 0, 1));
+        using ChannelMessage report = channel.Receive(PeerProcess.Limit);
+        return StatusReport.FromJson(report.Text).Devices[0];
     }
 
     public void Kill()

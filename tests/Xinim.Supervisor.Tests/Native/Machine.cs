@@ -3,6 +3,7 @@ using Xinim.Net.Ports;
 using Xinim.Supervisor.Configuration;
 using Xinim.Supervisor.Devices;
 using Xinim.Supervisor.Manifests;
+using Xinim.Supervisor.Policy;
 using Xinim.Supervisor.Status;
 using Xinim.Supervisor.Tests.Harness;
 using Xinim.Vfio.Remote;
@@ -31,7 +32,7 @@ internal sealed class Machine : IDisposable
         Wire = new Wire();
         _model = RemoteMachine.Start(QemuProgram.Find(), RemoteModel.Parse($"remote:{model}", Wire.Netdev, null, [new("mac", "52:54:00:12:34:56")]), null);
         Supervisor = new Supervisor(new DaemonConfiguration { Socket = Socket }, new ManifestStore(Path.Combine(Binaries, "drivers")), Log);
-        Supervisor.Add(_model.Backend, new DeviceConfiguration { Device = _model.Backend.Name });
+        Supervisor.Add(_model.Backend, new DeviceConfiguration { Device = _model.Backend.Name, Restart = new RestartSettings { QuietPeriod = 0 } });
         _model.Watch(Supervisor.Loop, reason => Supervisor.Disappear(_model.Backend, reason));
         _thread = new Thread(Supervisor.Run) { IsBackground = true, Name = "supervisor" };
         _thread.Start();

@@ -32,10 +32,10 @@ public sealed class ProcessTests
         }
 
         Assert.Equal("/dev/null", idle[0]);
-        // Beyond standard input, output and error: the channel and the device's socket, its work memory, its loop and its interrupt pair; the runtime's
+        // Beyond standard input, output and error: the channel and the device's socket, its work memory and vital signs, its loop and its interrupt pair; the runtime's
         // source of random numbers is everybody's.
         string[] own = [.. idle.Skip(3).Select(Kind).Where(kind => kind != "dev/urandom").Order()];
-        Assert.Equal(["anon_inode:[eventfd]", "anon_inode:[eventfd]", "anon_inode:[eventfd]", "anon_inode:[eventpoll]", "memfd:xinim-work-net0", "socket", "socket"], own);
+        Assert.Equal(["anon_inode:[eventfd]", "anon_inode:[eventfd]", "anon_inode:[eventfd]", "anon_inode:[eventpoll]", "memfd:xinim-vital", "memfd:xinim-work-net0", "socket", "socket"], own);
         Assert.Equal(["anon_inode:[eventfd]", "anon_inode:[eventfd]", "memfd:xinim-net-rings"], Without(serving.Skip(3).Select(Kind).Where(kind => kind != "dev/urandom"), own));
         Assert.Empty(File.ReadAllText($"/proc/{driver}/environ"));
     }
@@ -57,11 +57,12 @@ public sealed class ProcessTests
     public void A_driver_and_a_model_do_not_outlive_a_daemon_that_is_killed()
     {
         using DaemonProcess daemon = new();
-        (int driver, int model) = daemon.Children();
+        (int driver, int standby, int model) = daemon.Children();
 
         daemon.Kill();
 
         Assert.True(DaemonProcess.Ends(driver), "the driver lives on");
+        Assert.True(DaemonProcess.Ends(standby), "the standby lives on");
         Assert.True(DaemonProcess.Ends(model), "the device model lives on");
     }
 
@@ -69,11 +70,12 @@ public sealed class ProcessTests
     public void A_daemon_that_is_asked_to_stop_leaves_nothing()
     {
         using DaemonProcess daemon = new();
-        (int driver, int model) = daemon.Children();
+        (int driver, int standby, int model) = daemon.Children();
 
         Assert.Equal(0, daemon.Terminate());
 
         Assert.False(Directory.Exists($"/proc/{driver}"));
+        Assert.False(Directory.Exists($"/proc/{standby}"));
         Assert.False(Directory.Exists($"/proc/{model}"));
         Assert.False(File.Exists(daemon.Socket));
     }

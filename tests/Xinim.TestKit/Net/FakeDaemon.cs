@@ -20,6 +20,7 @@ public sealed class FakeDaemon : IDisposable
     private readonly List<SharedRegion> _memory = [];
     private readonly Lock _lock = new();
     private readonly List<Channel> _channels = [];
+    private readonly List<(uint Generation, string Reason)> _reports = [];
     private Channel? _holder;
     private SharedRegion? _tx;
     private SharedRegion? _rx;
@@ -64,6 +65,15 @@ public sealed class FakeDaemon : IDisposable
 
     /// <summary>As last set by the client.</summary>
     public NetworkFilters? Filters { get; private set; }
+
+    /// <summary>What the client reported of its driver, with the generation that it meant.</summary>
+    public IReadOnlyList<(uint Generation, string Reason)> DriverReports
+    {
+        get
+        {
+            lock (_lock) return [.. _reports];
+        }
+    }
 
     /// <summary>The driver's present life.</summary>
     public FakeNic Nic { get; private set; } = null!;
@@ -180,6 +190,7 @@ public sealed class FakeDaemon : IDisposable
         {
             case ClientMessage.GetStatus: channel.SendText(new MessageHeader((uint)ClientMessage.Report, 0, request), StatusJson); break;
             case ClientMessage.GetStatistics: channel.Send(new MessageHeader((uint)ClientMessage.Statistics, 0, request), Statistics); break;
+            case ClientMessage.ReportDriver: _reports.Add((message.Header.Generation, message.Text)); break;
             case ClientMessage.OpenNetwork: Open(channel, message.Get<OpenNetworkMessage>(), request); break;
             case ClientMessage.SetFilters:
                 Filters = message.Get<NetworkFilters>();

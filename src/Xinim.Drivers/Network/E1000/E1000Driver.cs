@@ -112,6 +112,8 @@ public sealed class E1000Driver : INetworkDriver
         _rx.Apply(_filters);
     }
 
+    public void StopReceiving() => _hardware.StopReceiver();
+
     public void Stop()
     {
         _started = false;

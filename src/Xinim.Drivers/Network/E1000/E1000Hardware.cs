@@ -73,9 +73,16 @@ internal sealed class E1000Hardware
     /// <summary>Receive and transmit units off; frames in progress are finished [SDM §13.4.22, §13.4.33].</summary>
     public void StopUnits()
     {
-        Registers.ReceiveControl.Write(ReceiveControl.None);
+        StopReceiver();
         Registers.TransmitControl.Write(TransmitControl.PadShort);
         CheckPresent(); // a read pushes the posted writes to the device (PCI Local Bus Specification 3.0 §3.2.5)
+    }
+
+    /// <summary>A frame in progress is finished [SDM §13.4.22].</summary>
+    public void StopReceiver()
+    {
+        Registers.ReceiveControl.Write(ReceiveControl.None);
+        CheckPresent();
     }
 
     /// <summary>[SDM §14.3] [82574 §4.6]: link set-up, VLAN and flow control off, which the filters then set.</summary>

@@ -1,0 +1,112 @@
+using Xinim.Ipc.Channels;
+using Xinim.Ipc.Memory;
+using Xinim.Ipc.Protocols;
+using Xinim.Ipc.Rings;
+
+namespace Xinim.Net.Ports;
+
+/// <summary>From one generation of drivers to the next.</summary>
+public sealed partial class NetworkPort
+{
+    /// <summary>This generation is over: takes what it still delivered, then waits, without blocking, for the next one.</summary>
+    private void Recover()
+    {
+        if (_rings is { } old)
+        {
+            SaveDelivered(old);
+            LeaveRings();
+        }
+
+        HandleMessages();
+    }
+
+    /// <summary>
+    /// The driver lives and returns nonsense: nothing of its rings is looked at any more, its supervisor is told, and its successor gets what
+    /// it held. The caller notices nothing but time.
+    /// </summary>
+    private void Distrust(string reason)
+    {
+        _control.Tell(ClientMessage.ReportDriver, Generation, reason);
+        LeaveRings();
+    }
+
+    private void LeaveRings()
+    {
+        _rings = null;
+        _queuedTx = _wholeTx = _queuedRx = _partialRx = 0;
+    }
+
+    /// <summary>
+    /// Frames that the dead driver delivered are good frames, for the caller to receive whenever it wants; the next driver does not wait for
+    /// that. A driver that died of corrupting memory may have left nonsense: it ends the taking, not the client.
+    /// </summary>
+    private void SaveDelivered(NetworkRings.ClientEnd old)
+    {
+        try
+        {
+            CollectFrom(old);
+            ReceivedBuffer[] batch = new ReceivedBuffer[_rx.Count];
+            while (ReceiveFrom(old, batch) is > 0 and uint count) _late.Add(batch.AsSpan(0, (int)count));
+        }
+        catch (Exception exception) when (exception is RingException or NetworkPortException)
+        {
+            // What was not taken is posted again.
+        }
+    }
+
+    private void HandleMessages()
+    {
+        while (_control.TryReceive() is { } message) Handle(message);
+        if (_rings is not null || _next is not { } next) return;
+        _next = null;
+        using (next) Reopen(next);
+    }
+
+    private void Handle(ChannelMessage message)
+    {
+        if (message.Header.Type == (uint)ClientMessage.Reopened)
+        {
+            // Kept until the old rings are empty; of several generations that passed meanwhile the last one counts.
+            _next?.Dispose();
+            _next = message;
+            return;
+        }
+
+        using ChannelMessage news = message;
+        Link = (ClientMessage)news.Header.Type switch
+        {
+            ClientMessage.LinkChanged => news.Get<LinkState>(),
+            ClientMessage.Closed => throw new NetworkPortException(news.Text),
+            _ => throw new NetworkPortException($"the daemon sent message {news.Header.Type}, which is unknown here"),
+        };
+    }
+
+    private void Reopen(ChannelMessage message)
+    {
+        OpenedNetworkMessage what = message.Get<OpenedNetworkMessage>();
+        _ringRegion.Dispose();
+        _ringRegion = SharedRegion.Open(message.TakeHandle(0), what.RingsBytes, RegionAccess.ReadWrite);
+        Info = what.Info;
+        Link = Info.Link;
+        Adopt(what.Rings);
+        Recoveries++;
+        foreach (NetBuffer buffer in _rx.TakeOutstanding(out _)) _rings!.Free[_queuedRx++] = buffer;
+        List<NetBuffer> frames = _tx.TakeOutstanding(out uint finished);
+        foreach (NetBuffer buffer in frames)
+        {
+            _rings!.Submit[_queuedTx++] = buffer;
+            if ((buffer.Flags & NetFlags.More) == 0) _wholeTx = _queuedTx;
+        }
+
+        SentFrames += finished;
+        Flush();
+    }
+
+    private void Adopt(RingShape shape)
+    {
+        _rings = new NetworkRings.ClientEnd(_ringRegion, shape, _ownBell, _driverBell);
+        _queuedTx = _wholeTx = _queuedRx = 0;
+        Generation = shape.Generation;
+        if (shape.TxCapacity < _tx.Count || shape.RxCapacity < _rx.Count) throw new NetworkPortException("the daemon gave smaller rings than were asked for");
+    }
+}
