@@ -34,6 +34,10 @@ public sealed record DeviceConfiguration
     /// <summary>Spin instead of sleeping: lowest latency for a whole core.</summary>
     public bool Poll { get; set; }
 
+    /// <summary>The driver's own settings, passed on as texts; for the e1000 see docs/E1000_DRIVER.md.</summary>
+    [JsonConverter(typeof(OptionsConverter))]
+    public IReadOnlyDictionary<string, string> Options { get; set; } = new Dictionary<string, string>();
+
     /// <summary>Remote NICs: QEMU's -netdev without its id, such as <c>user</c>; by default there is no peer and frames vanish.</summary>
     public string? Netdev { get; set; }
 

@@ -30,6 +30,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     private readonly ILogger _log;
     private readonly LaunchRequest _launch;
     private readonly bool _poll;
+    private readonly OptionText _options;
     private readonly SharedRegion _work;
     private readonly Iova _workIova;
     private DriverLife? _life;
@@ -43,12 +44,14 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     /// <param name="launch">How to start the driver's process, without handles.</param>
     /// <param name="name">What clients call the device.</param>
     /// <param name="poll">The driver is to spin.</param>
-    public ManagedDevice(EventLoop loop, ILogger log, IDeviceBackend backend, DriverManifest manifest, LaunchRequest launch, string name, bool poll)
+    /// <param name="options">The driver's own settings.</param>
+    public ManagedDevice(EventLoop loop, ILogger log, IDeviceBackend backend, DriverManifest manifest, LaunchRequest launch, string name, bool poll, in OptionText options)
     {
         _loop = loop;
         _log = log;
         _launch = launch;
         _poll = poll;
+        _options = options;
         Backend = backend;
         Manifest = manifest;
         Name = name;
@@ -208,6 +211,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         Poll = _poll ? 1u : 0,
         Device = FixedText.From(Backend.Name),
         Driver = FixedText.From(Manifest.Name),
+        Options = _options,
     };
 
     private void OnReady(ChannelMessage answer)
