@@ -39,6 +39,7 @@ figure 'transmit 60 B beside Linux, Mpps' tx.xinim tx.pktgen 'Linux pktgen' 'non
 figure 'receive 60 B, kpps' rx.xinim rx.testpmd 'DPDK testpmd rxonly' '1 x'
 figure 'receive 60 B beside Linux, kpps' rx.xinim rx.linux 'Linux driver' 'none'
 figure 'ping round trip every 10 ms, median us' ping.xinim ping.linux 'Linux driver, ping -i 0.01' 'at most 1 x'
+figure 'ping round trip every 10 ms, driver spins, median us' ping.poll ping.linux 'Linux driver, ping -i 0.01' 'none'
 figure 'ping round trip back to back, median us' pingpong.xinim pingpong.linux 'Linux driver, ping -A' 'at most 1 x'
 figure 'driver memory in the guest, MiB' rss.guest none 'none' 'at most 16'
 figure 'driver memory natively, MiB' rss.native none 'none' 'at most 16'

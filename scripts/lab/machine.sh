@@ -2,8 +2,9 @@
 # The guest's machine, as arguments for QEMU. Sourced by lab.sh, whose header lists the addresses.
 
 # What each network card is connected to: none (transmit vanishes at once, nothing is received), user (a gateway at
-# 10.0.2.2 that answers ARP, DHCP, DNS and ping), or the arguments of a -netdev.
-declare -A NIC_BACKEND=([e1000]=user [e1000-82545em]=user [e1000-82544gc]=user [e1000e]=user [virtio-net]=user)
+# 10.0.2.2 that answers ARP, DHCP, DNS and ping), or the arguments of a -netdev. cable0 and cable1 are connected to each other.
+declare -A NIC_BACKEND=([e1000]=user [e1000-82545em]=user [e1000-82544gc]=user [e1000e]=user [virtio-net]=user
+  [cable0]=hubport,hubid=0 [cable1]=hubport,hubid=0)
 DISK_BACKEND='file'
 CONSOLE_BACKEND=null
 
@@ -100,6 +101,8 @@ add_standard_devices() {
   add_serial "$1"
   QEMU_ARGS+=(-device pcie-root-port,id=hotplug0,addr=0xa,chassis=1,slot=1
     -device pcie-root-port,id=hotplug1,addr=0xb,chassis=2,slot=2)
+  add_nic 0xc cable0 e1000 0c
+  add_nic 0xd cable1 e1000e 0d
 }
 
 # Fills QEMU_ARGS. $1: a scratch folder; $2: the control share; $3: XINIM_LAB_OUT.

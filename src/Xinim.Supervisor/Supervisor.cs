@@ -4,6 +4,7 @@ using Xinim.Ipc;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Events;
 using Xinim.Ipc.Processes;
+using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Clients;
 using Xinim.Supervisor.Configuration;
 using Xinim.Supervisor.Devices;
@@ -71,7 +72,7 @@ public sealed class Supervisor : IDisposable
                 Arguments = [NameFor(wish)],
                 User = Environment.IsPrivilegedProcess ? _configuration.DriverUserBase + (uint)_devices.Count : null,
             };
-            DeviceSettings settings = new(wish.Poll, manifest.Standby, wish.Restart ?? manifest.Restart);
+            DeviceSettings settings = new(wish.Poll, OptionText.From(wish.Options), manifest.Standby, wish.Restart ?? manifest.Restart);
             ManagedDevice device = new(_loop, _log, backend, manifest, launch, launch.Arguments[0], settings);
             _devices.Add(device);
             _log.LogInformation("{Device}: {Address} ({Ids}) goes to driver {Driver}", device.Name, backend.Name, backend.Identity, manifest.Name);

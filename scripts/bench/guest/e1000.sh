@@ -26,9 +26,10 @@ interface() { basename "$(echo /sys/bus/pci/devices/$NIC/net/*)"; }
 
 # --- Xinim ---
 
+# $1: whether the driver spins (default: false).
 start_xinim() {
   give_to vfio-pci
-  printf '{ "devices": [ { "device": "%s" } ] }\n' "$NIC" >/tmp/xinim.json
+  printf '{ "devices": [ { "device": "%s", "poll": %s } ] }\n' "$NIC" "${1:-false}" >/tmp/xinim.json
   "$XINIM" daemon --config /tmp/xinim.json >/tmp/daemon.log 2>&1 &
   DAEMON=$!
   local deadline=$((SECONDS + 30))
@@ -80,9 +81,14 @@ xinim_receive() {
   stop_xinim
 }
 
+ping_every_10_ms() { "$XINIM" ping net0 10.0.2.2 --count 200 --interval 0.01 --json | json_value rttMedian; }
+
 xinim_ping() {
+  start_xinim true
+  record ping.poll "$(ping_every_10_ms)"
+  stop_xinim
   start_xinim
-  record ping.xinim "$("$XINIM" ping net0 10.0.2.2 --count 200 --interval 0.01 --json | json_value rttMedian)"
+  record ping.xinim "$(ping_every_10_ms)"
   record pingpong.xinim "$("$XINIM" ping net0 10.0.2.2 --count 1000 --interval 0 --json | json_value rttMedian)"
   stop_xinim
 }

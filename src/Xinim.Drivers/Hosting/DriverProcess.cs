@@ -66,7 +66,10 @@ public static class DriverProcess
             using IPciDevice device = OpenDevice(start, what);
             using IPciInterrupts interrupts = device.EnableInterrupts(device.Interrupts.Best(1), 1);
             DmaRegion region = new(what.Work.Id, new Iova(what.Work.Iova), work.Size, what.Work.DeviceAccess, work);
-            using INetworkDriver driver = make(new DriverContext(device, interrupts, new DmaArena(region), line => Tell(channel, ControlMessage.Log, generation, line)));
+            using INetworkDriver driver = make(new DriverContext(device, interrupts, new DmaArena(region), line => Tell(channel, ControlMessage.Log, generation, line))
+            {
+                Options = what.Options.ToDictionary(),
+            });
             using NetworkLoop loop = new(channel, generation, driver, interrupts, region, new Heart(vital, what.HeartbeatPeriod), what.Poll != 0);
             loop.Run(start.Header.Request);
             return ExitStopped;

@@ -39,30 +39,20 @@ public sealed class BufferTable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool TryLocate(in NetBuffer buffer, RegionAccess access, out Iova iova)
     {
-        int slot = Grant.SlotOf(buffer.Grant);
-        if ((uint)slot < (uint)_entries.Length)
-        {
-            ref readonly Entry entry = ref _entries[slot];
-            ulong end = (ulong)buffer.Offset + buffer.Length;
-            if (entry.Handle == buffer.Grant && entry.Length != 0 && (entry.Access & access) == access && end <= entry.Length && buffer.Length != 0)
-            {
-                iova = new Iova(entry.Iova.Value + buffer.Offset);
-                return true;
-            }
-        }
-
-        iova = default;
-        return false;
+        bool inside = TryFind(buffer.Grant, access, out BufferWindow window) && (ulong)buffer.Offset + buffer.Length <= window.Length && buffer.Length != 0;
+        iova = inside ? new Iova(window.Iova.Value + buffer.Offset) : default;
+        return inside;
     }
 
     /// <summary>A grant's memory, for a loop over buffers that mostly have the same grant.</summary>
     /// <returns>False for an unknown or revoked grant, or a wrong access; then the window is empty.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool TryFind(uint handle, RegionAccess access, out BufferWindow window)
     {
         int slot = Grant.SlotOf(handle);
         if ((uint)slot < (uint)_entries.Length)
         {
-            Entry entry = _entries[slot];
+            ref readonly Entry entry = ref _entries[slot];
             if (entry.Handle == handle && entry.Length != 0 && (entry.Access & access) == access)
             {
                 window = new BufferWindow(handle, entry.Iova, entry.Length);

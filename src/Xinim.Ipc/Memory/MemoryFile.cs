@@ -68,7 +68,12 @@ internal static unsafe class MemoryFile
     private static SafeFileHandle? Fail(ref string? reason, int pageSize)
     {
         string error = Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError());
-        string remedy = pageSize == OrdinaryPage ? "" : "; reserve some with 'xinim hugepages 64'";
+        string remedy = pageSize switch
+        {
+            OrdinaryPage => "",
+            Huge2MiB => "; reserve some with 'xinim hugepages 64'",
+            _ => "; reserve one with 'xinim hugepages 1 --size 1G'",
+        };
         reason ??= $"no {pageSize >> 10} KiB pages to be had ({error}){remedy}";
         return null;
     }

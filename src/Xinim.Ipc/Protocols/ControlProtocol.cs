@@ -90,6 +90,9 @@ public struct StartMessage
 
     /// <summary>Which driver of the executable.</summary>
     public FixedText Driver;
+
+    /// <summary>The driver's own settings.</summary>
+    public OptionText Options;
 }
 
 /// <summary>A region that is mapped for the device.</summary>

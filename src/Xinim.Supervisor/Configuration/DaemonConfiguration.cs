@@ -38,6 +38,10 @@ public sealed record DeviceConfiguration
     /// <summary>What follows a failure of its driver; by default what the driver's manifest says.</summary>
     public RestartSettings? Restart { get; set; }
 
+    /// <summary>The driver's own settings, passed on as texts; for the e1000 see docs/E1000_DRIVER.md.</summary>
+    [JsonConverter(typeof(OptionsConverter))]
+    public IReadOnlyDictionary<string, string> Options { get; set; } = new Dictionary<string, string>();
+
     /// <summary>Remote NICs: QEMU's -netdev without its id, such as <c>user</c>; by default there is no peer and frames vanish.</summary>
     public string? Netdev { get; set; }
 

@@ -1,11 +1,13 @@
+using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Policy;
 
 namespace Xinim.Supervisor.Devices;
 
 /// <summary>What a manifest and the configuration together say of one device.</summary>
 /// <param name="Poll">The driver is to spin.</param>
+/// <param name="Options">The driver's own settings.</param>
 /// <param name="Standby">A second process is kept ready for the next restart.</param>
-internal sealed record DeviceSettings(bool Poll, bool Standby, RestartSettings Restart);
+internal sealed record DeviceSettings(bool Poll, OptionText Options, bool Standby, RestartSettings Restart);
 
 /// <summary>The steps of a driver's start; <paramref name="Quiet"/> is zero for a first one.</summary>
 /// <param name="Quiet">From the notice of the predecessor's death until the device was quiet.</param>

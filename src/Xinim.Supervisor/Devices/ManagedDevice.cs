@@ -249,6 +249,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         HeartbeatPeriod = (uint)Manifest.Heartbeat.Period,
         Device = FixedText.From(Backend.Name),
         Driver = FixedText.From(Manifest.Name),
+        Options = _settings.Options,
     };
 
     private void OnReady(ChannelMessage answer)

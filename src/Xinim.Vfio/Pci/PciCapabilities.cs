@@ -11,14 +11,10 @@ namespace Xinim.Vfio.Pci;
 public readonly record struct MsiXCapability(int Vectors, int TableBar, uint TableOffset, int PendingBar, uint PendingOffset);
 
 /// <summary>
-/// What a function says of itself in its capability list. The bytes come from the device: a list that loops, points into the header or
-/// off the end is followed no further, and what was found until then stands.
+/// What a function says of itself in its capability list. Where that is broken, what was found until then stands.
 /// </summary>
 public sealed record PciCapabilities
 {
-    private const int FirstCapability = 0x40;
-    private const int ListEnd = 256;
-
     /// <summary>Vectors that the MSI capability can have; 0 without one.</summary>
     public int MsiVectors { get; private init; }
 
@@ -41,17 +37,13 @@ public sealed record PciCapabilities
     /// <param name="config">Configuration space: 64 bytes without root, 256 or 4,096 with.</param>
     public static PciCapabilities Parse(ReadOnlySpan<byte> config)
     {
-        PciCapabilities found = new() { IsComplete = config.Length > FirstCapability };
-        if (config.Length <= FirstCapability) return found;
-        if ((Word(config, PciConfigSpace.Status) & PciConfigSpace.StatusCapabilities) == 0) return found;
-        Span<bool> seen = stackalloc bool[ListEnd];
-        seen.Clear();
-        int offset = config[PciConfigSpace.CapabilitiesPointer] & ~3;
-        while (offset >= FirstCapability && offset + 2 <= Math.Min(config.Length, ListEnd) && !seen[offset])
+        PciCapabilities found = new() { IsComplete = config.Length > CapabilityWalk.First };
+        if (!found.IsComplete) return found;
+        CapabilityWalk at = new(Word(config, PciConfigSpace.Status), config[PciConfigSpace.CapabilitiesPointer]);
+        while (at.IsThere && at.Offset + 2 <= config.Length)
         {
-            seen[offset] = true;
-            found = Add(found, config[offset], config[offset..]);
-            offset = config[offset + 1] & ~3;
+            found = Add(found, config[at.Offset], config[at.Offset..]);
+            at.Follow(config[at.Offset + 1]);
         }
 
         return found;

@@ -2,6 +2,7 @@ using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc;
 using Xinim.Ipc.Memory;
 using Xinim.Vfio.Dma;
+using Xinim.Vfio.Pci;
 
 namespace Xinim.Vfio.Remote;
 
@@ -17,7 +18,7 @@ public sealed class RemoteBackend : IDeviceBackend
 
     private readonly RemoteLink _link;
     private readonly RemoteConfig _config;
-    private readonly RemoteBar[] _bars;
+    private readonly PciBar[] _bars;
     private readonly RemoteMemory _memory;
     private readonly RemoteEventPair _sink = new();
     private readonly SafeFileHandle[] _driverHandles;
@@ -89,7 +90,7 @@ public sealed class RemoteBackend : IDeviceBackend
     public void ClearBusMaster()
     {
         _link.DrainStaleReply();
-        _config.Write16(RemoteBar.CommandRegister, (ushort)(_config.Read16(RemoteBar.CommandRegister) & ~RemoteBar.BusMaster));
+        _config.Write16(PciConfigSpace.Command, (ushort)(_config.Read16(PciConfigSpace.Command) & ~PciConfigSpace.CommandBusMaster));
     }
 
     /// <summary>Resets the model, and writes BARs and command register again, which the driver may have changed: decoding on, bus mastering off.</summary>
@@ -112,9 +113,9 @@ public sealed class RemoteBackend : IDeviceBackend
 
     private static PciIdentity ReadIdentity(RemoteConfig config)
     {
-        uint ids = config.Read32(0x00);
-        uint classAndRevision = config.Read32(0x08);
-        uint subsystem = config.Read32(0x2C);
+        uint ids = config.Read32(PciConfigSpace.VendorId);
+        uint classAndRevision = config.Read32(PciConfigSpace.RevisionAndClass);
+        uint subsystem = config.Read32(PciConfigSpace.SubsystemVendorId);
         return new PciIdentity((ushort)ids, (ushort)(ids >> 16), (ushort)subsystem, (ushort)(subsystem >> 16), classAndRevision >> 8, (byte)classAndRevision);
     }
 }

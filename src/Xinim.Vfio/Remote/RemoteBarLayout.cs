@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Xinim.Vfio.Pci;
 
 namespace Xinim.Vfio.Remote;
 
@@ -34,11 +35,11 @@ internal static class RemoteBarLayout
 
     /// <summary>Finds, assigns and enables every BAR, and looks whether it stayed.</summary>
     /// <exception cref="DeviceFaultException">The BARs do not fit, or do not keep their addresses.</exception>
-    public static RemoteBar[] Assign(RemoteConfig config, string name)
+    public static PciBar[] Assign(RemoteConfig config, string name)
     {
         for (int attempt = 0; attempt < Attempts; attempt++)
         {
-            RemoteBar[] bars = Place(RemoteBar.Probe(config, name), name);
+            PciBar[] bars = Place(PciBarRegisters.Probe(config, name), name);
             Restore(config, bars);
             if (Holds(config, bars)) return bars;
         }
@@ -46,28 +47,28 @@ internal static class RemoteBarLayout
     }
 
     /// <summary>Writes all addresses, then turns decoding on and everything else in the command register off.</summary>
-    public static void Restore(RemoteConfig config, RemoteBar[] bars)
+    public static void Restore(RemoteConfig config, PciBar[] bars)
     {
-        config.Write16(RemoteBar.CommandRegister, 0);
-        foreach (RemoteBar bar in bars) bar.Assign(config);
-        config.Write16(RemoteBar.CommandRegister, RemoteBar.IoSpace | RemoteBar.MemorySpace);
+        config.Write16(PciConfigSpace.Command, 0);
+        foreach (PciBar bar in bars) PciBarRegisters.Assign(config, bar);
+        config.Write16(PciConfigSpace.Command, PciConfigSpace.CommandIo | PciConfigSpace.CommandMemory);
     }
 
-    private static bool Holds(RemoteConfig config, RemoteBar[] bars)
-        => bars.All(bar => bar.IsAssigned(config))
-            && (config.Read16(RemoteBar.CommandRegister) & RemoteBar.MemorySpace) != 0;
+    private static bool Holds(RemoteConfig config, PciBar[] bars)
+        => bars.All(bar => PciBarRegisters.IsAssigned(config, bar))
+            && (config.Read16(PciConfigSpace.Command) & PciConfigSpace.CommandMemory) != 0;
 
-    private static RemoteBar[] Place(RemoteBar?[] found, string name)
+    private static PciBar[] Place(PciBar?[] found, string name)
     {
         ulong memory = MemoryStart;
         ulong io = IoStart;
-        List<RemoteBar> placed = [];
+        List<PciBar> placed = [];
         // Each BAR is aligned to its size; the largest first leaves no holes.
-        foreach (RemoteBar bar in found.OfType<RemoteBar>().OrderByDescending(bar => bar.Size))
+        foreach (PciBar bar in found.OfType<PciBar>().OrderByDescending(bar => bar.Size))
         {
-            ref ulong next = ref bar.IsMemory ? ref memory : ref io;
+            ref ulong next = ref bar.Kind == PciBarKind.Memory ? ref memory : ref io;
             ulong address = (next + bar.Size - 1) & ~(bar.Size - 1);
-            ulong end = bar.IsMemory ? MemoryEnd : IoEnd;
+            ulong end = bar.Kind == PciBarKind.Memory ? MemoryEnd : IoEnd;
             if (address < next || address >= end || bar.Size > end - address)
                 throw new DeviceFaultException($"{name}: BAR {bar.Index} of {bar.Size} bytes does not fit below 0x{end:x}");
             placed.Add(bar with { Address = address });

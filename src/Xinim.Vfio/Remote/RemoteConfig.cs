@@ -1,17 +1,17 @@
+using Xinim.Vfio.Pci;
+
 namespace Xinim.Vfio.Remote;
 
 /// <summary>Configuration space over a <see cref="RemoteLink"/>: one request and reply an access.</summary>
 public sealed class RemoteConfig : IPciConfig
 {
-    private const int StatusCapabilities = 1 << 4;
-    private const byte ExpressCapability = 0x10;
     private readonly RemoteLink _link;
 
     public RemoteConfig(RemoteLink link)
     {
         _link = link;
         Size = RemoteProtocol.ConventionalConfigSize;
-        Size = HasCapability(ExpressCapability) ? RemoteProtocol.ExpressConfigSize : RemoteProtocol.ConventionalConfigSize;
+        Size = HasCapability(PciConfigSpace.CapabilityPciExpress) ? RemoteProtocol.ExpressConfigSize : RemoteProtocol.ConventionalConfigSize;
     }
 
     /// <summary>Bytes: 4096 with a PCI Express capability, otherwise 256.</summary>
@@ -32,15 +32,14 @@ public sealed class RemoteConfig : IPciConfig
     /// <summary>True where the capability list (PCI 3.0 §6.7) holds this id.</summary>
     public bool HasCapability(byte id)
     {
-        if ((Read16(0x06) & StatusCapabilities) == 0) return false;
-        int at = Read8(0x34) & 0xFC;
-        // A list has room for 48 entries; a model that ties a longer one has tied a loop.
-        for (int entries = 0; at != 0 && entries < 48; entries++)
+        CapabilityWalk at = new(Read16(PciConfigSpace.Status), Read8(PciConfigSpace.CapabilitiesPointer));
+        while (at.IsThere)
         {
-            ushort entry = Read16(at);
+            ushort entry = Read16(at.Offset);
             if ((byte)entry == id) return true;
-            at = (entry >> 8) & 0xFC;
+            at.Follow((byte)(entry >> 8));
         }
+
         return false;
     }
 

@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using Xinim.Vfio.Pci;
 
 namespace Xinim.Vfio.Remote;
 
@@ -81,8 +82,8 @@ internal sealed class RemoteInterrupts : IPciInterrupts
 
     private void SetDisabled(bool disabled)
     {
-        ushort command = _config.Read16(RemoteBar.CommandRegister);
-        ushort wanted = (ushort)(disabled ? command | RemoteBar.InterruptDisable : command & ~RemoteBar.InterruptDisable);
-        if (wanted != command) _config.Write16(RemoteBar.CommandRegister, wanted);
+        ushort command = _config.Read16(PciConfigSpace.Command);
+        ushort wanted = (ushort)(disabled ? command | PciConfigSpace.CommandInterruptDisable : command & ~PciConfigSpace.CommandInterruptDisable);
+        if (wanted != command) _config.Write16(PciConfigSpace.Command, wanted);
     }
 }

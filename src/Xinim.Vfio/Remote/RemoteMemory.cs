@@ -15,13 +15,13 @@ internal sealed class RemoteMemory : IDisposable
     /// <summary>Addresses are multiples of it, and at least as much lies unmapped between two regions: who runs over the end of one hits nothing.</summary>
     private const ulong Alignment = 2 << 20;
 
-    private const ulong LowStart = 16 << 20;
-    private const ulong HighStart = 1UL << 32;
-
-    /// <summary>Where the placeholder lies: above everything that fits into seven regions.</summary>
+    /// <summary>Where the placeholder lies: above every region.</summary>
     private const ulong PlaceholderAddress = 1UL << 46;
 
     private readonly RemoteLink _link;
+
+    /// <summary>Below 4 GiB first, for devices with 32-bit addresses; the BARs' range stays free.</summary>
+    private readonly IovaAllocator _addresses = new([new(16 << 20, RemoteBarLayout.MemoryStart - 1), new(1UL << 32, PlaceholderAddress - 1)], Alignment);
     private readonly List<Entry> _entries = [];
     private readonly Lock _lock = new();
 
@@ -30,10 +30,7 @@ internal sealed class RemoteMemory : IDisposable
 
     public RemoteMemory(RemoteLink link) => _link = link;
 
-    private readonly record struct Entry(ulong Start, ulong Size, SafeFileHandle Memory)
-    {
-        public ulong End => Start + Size;
-    }
+    private readonly record struct Entry(ulong Start, ulong Size, SafeFileHandle Memory);
 
     /// <summary>Adds a region: the lowest free place, so that the same order of calls gives the same addresses to every model process.</summary>
     public Iova Map(SharedRegion region)
@@ -42,14 +39,23 @@ internal sealed class RemoteMemory : IDisposable
         {
             if (_entries.Count == RemoteProtocol.MaxRegions)
                 throw new LinuxException($"{_link.Name}: a device model takes {RemoteProtocol.MaxRegions} regions, all are in use; let clients share a pool, or use VFIO");
-            ulong start = FindPlace((ulong)region.Size);
-            List<Entry> wanted = [.. _entries, new Entry(start, (ulong)region.Size, region.Handle)];
-            Send(wanted);
+            Iova start = _addresses.Allocate((ulong)region.Size, Alignment);
+            List<Entry> wanted = [.. _entries, new Entry(start.Value, (ulong)region.Size, region.Handle)];
+            try
+            {
+                Send(wanted);
+            }
+            catch
+            {
+                _addresses.Free(start, (ulong)region.Size);
+                throw;
+            }
+
             Replace(wanted);
             // The descriptor is sent again with every later change: it must not be closed, and its number reused, meanwhile.
             bool held = false;
             region.Handle.DangerousAddRef(ref held);
-            return new Iova(start);
+            return start;
         }
     }
 
@@ -63,6 +69,7 @@ internal sealed class RemoteMemory : IDisposable
             wanted.RemoveAt(index);
             Send(wanted);
             _entries[index].Memory.DangerousRelease();
+            _addresses.Free(start, (ulong)size);
             Replace(wanted);
         }
     }
@@ -81,25 +88,6 @@ internal sealed class RemoteMemory : IDisposable
     {
         _entries.Clear();
         _entries.AddRange(wanted);
-    }
-
-    /// <summary>Below 4 GiB where it fits, for devices with 32-bit addresses; the BARs' range stays free.</summary>
-    private ulong FindPlace(ulong size)
-    {
-        ulong low = FirstFree(LowStart, size);
-        return low + size <= RemoteBarLayout.MemoryStart ? low : FirstFree(HighStart, size);
-    }
-
-    private ulong FirstFree(ulong from, ulong size)
-    {
-        ulong start = from;
-        foreach (Entry entry in _entries.OrderBy(entry => entry.Start))
-        {
-            if (entry.End + Alignment <= start) continue;
-            if (start + size + Alignment <= entry.Start) break;
-            start = ((entry.End + Alignment - 1) & ~(Alignment - 1)) + Alignment;
-        }
-        return start;
     }
 
     private unsafe void Send(List<Entry> entries)

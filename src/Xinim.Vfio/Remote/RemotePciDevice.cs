@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using Xinim.Vfio.Pci;
 using Xinim.Vfio.Registers;
 
 namespace Xinim.Vfio.Remote;
@@ -11,14 +12,14 @@ public sealed class RemotePciDevice : IPciDevice
 {
     private const int InterruptPin = 0x3D;
     private readonly RemoteLink _link;
-    private readonly RemoteBar?[] _bars;
+    private readonly PciBar?[] _bars;
     private readonly RemoteRegisterChannel _channel;
 
     private RemotePciDevice(RemoteLink link)
     {
         _link = link;
         Config = new RemoteConfig(link);
-        _bars = RemoteBar.Probe(Config, link.Name);
+        _bars = PciBarRegisters.Probe(Config, link.Name);
         _channel = new RemoteRegisterChannel(link, _bars);
         Interrupts = new InterruptSupport(Config.Read8(InterruptPin) != 0, 0, 0);
     }
@@ -54,7 +55,7 @@ public sealed class RemotePciDevice : IPciDevice
     public Mmio MapBar(int bar)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bar);
-        if (bar >= RemoteBar.Count || _bars[bar] is not { } found)
+        if (bar >= PciBarRegisters.Count || _bars[bar] is not { } found)
             throw new DeviceFaultException($"{Name} has no BAR {bar}; it has {string.Join(", ", _bars.Where(b => b is not null).Select(b => b!.Value.Index))}");
         // All-zero means unassigned: an access would decode nowhere, and QEMU would end.
         if (found.Address == 0) throw new DeviceFaultException($"{Name}: BAR {bar} has no address; its owner assigns one before a driver starts");

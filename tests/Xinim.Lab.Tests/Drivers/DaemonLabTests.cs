@@ -10,6 +10,8 @@ namespace Xinim.Lab.Tests.Drivers;
 [Trait("needs", "guest")]
 public sealed class DaemonLabTests : IDisposable
 {
+    private const UnixFileMode Everybody = (UnixFileMode)0b111_111_111;
+    private static readonly string[] AsNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     private const string Nic = "0000:00:02.0", OtherNic = "0000:00:03.0", Unsupported = "0000:00:07.0";
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-lab-");
 
@@ -86,8 +88,34 @@ public sealed class DaemonLabTests : IDisposable
     [Fact]
     public void Nobody_but_root_can_take_a_device_from_the_kernel()
     {
-        File.SetUnixFileMode(_folder.FullName, (UnixFileMode)0b111_111_111);
-        AssertRefuses(Nic, Nic, "root", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups");
+        File.SetUnixFileMode(_folder.FullName, Everybody);
+        AssertRefuses(Nic, Nic, "root", AsNobody);
+    }
+
+    [Fact]
+    public void A_user_who_may_lock_too_little_memory_for_the_driver()
+    {
+        using LabDevice lab = LabDevice.TakeE1000();
+        lab.GiveGroupTo(65534);
+        File.SetUnixFileMode(_folder.FullName, Everybody);
+
+        // RLIMIT_MEMLOCK, in bytes.
+        AssertRefuses(Nic, "needs 2 MiB of locked memory, 1 MiB are allowed", "'LimitMEMLOCK=infinity'", ["prlimit", "--memlock=1048576", .. AsNobody]);
+    }
+
+    [Fact]
+    public void A_user_who_may_lock_too_little_memory_for_a_client()
+    {
+        using LabDevice lab = LabDevice.TakeE1000();
+        lab.GiveGroupTo(65534);
+        // 2 MiB for the driver, 2 for the transmit pool, and 2, to the last byte, for the smallest receive pool; the usual one has 4.
+        using LabDaemon daemon = new([Nic], prefix: ["prlimit", "--memlock=6291456", .. AsNobody]);
+
+        NetworkPortException refused = Assert.Throws<NetworkPortException>(() => daemon.Open("net0"));
+
+        Assert.Contains("needs 4 MiB of locked memory, 6 MiB are allowed and 4 MiB in use; raise it to at least 8 MiB", refused.Message, StringComparison.Ordinal);
+        using NetworkPort modest = daemon.Open("net0", new NetworkPortOptions { TxBuffers = 256, RxBuffers = 256 });
+        Assert.Equal(1u, modest.Generation);
     }
 
     [Fact]

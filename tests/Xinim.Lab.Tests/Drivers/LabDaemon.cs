@@ -20,12 +20,15 @@ public sealed class LabDaemon : IDisposable
 
     /// <param name="devices">Addresses; their names are net0, net1 and so on.</param>
     /// <param name="socket">By default one of its own.</param>
-    public LabDaemon(string[] devices, string? socket = null)
+    /// <param name="prefix">A program that starts it, with arguments; by default it is started as root.</param>
+    public LabDaemon(string[] devices, string? socket = null, string[]? prefix = null)
     {
         LabDevice.RequireLab();
         LabDevice.Shell("modprobe", "vfio-pci");
         Socket = socket ?? Path.Combine(_folder.FullName, "xinim.sock");
-        _process = Start(WriteConfiguration(_folder.FullName, Socket, devices));
+        // Whoever it runs as makes its socket there.
+        File.SetUnixFileMode(_folder.FullName, (UnixFileMode)0b111_111_111);
+        _process = Start([.. prefix ?? [], Executable, "daemon", "--config", WriteConfiguration(_folder.FullName, Socket, devices)]);
         _reader = new Thread(Read) { IsBackground = true };
         _reader.Start();
         Await("ready after", devices.Length);
@@ -54,7 +57,8 @@ public sealed class LabDaemon : IDisposable
     /// <summary>The kernel's or VFIO's driver of a function; null for none.</summary>
     public static string? DriverOf(string address) => new PciEnumerator().Find(PciAddress.Parse(address)).Driver;
 
-    public NetworkPort Open(string name) => NetworkPort.Open(name, new NetworkPortOptions { AnswerLimit = Limit }, Socket);
+    public NetworkPort Open(string name, NetworkPortOptions? options = null) =>
+        NetworkPort.Open(name, (options ?? new NetworkPortOptions()) with { AnswerLimit = Limit }, Socket);
 
     /// <summary>One device of <c>xinim status --json</c>.</summary>
     public JsonElement Status(string name)
@@ -102,8 +106,7 @@ public sealed class LabDaemon : IDisposable
         _folder.Delete(recursive: true);
     }
 
-    private static Process Start(string configuration) =>
-        Process.Start(new ProcessStartInfo(Executable, ["daemon", "--config", configuration]) { RedirectStandardOutput = true })!;
+    private static Process Start(string[] command) => Process.Start(new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true })!;
 
     private void Read()
     {

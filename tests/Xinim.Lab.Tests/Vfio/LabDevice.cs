@@ -55,6 +55,9 @@ public sealed class LabDevice : IDisposable
 
     public VfioBackend Open() => VfioBackend.Open(Address);
 
+    /// <summary>Lets an ordinary user open the device. /dev/vfio/vfio may be opened by everybody; the group's node vanishes with the binding.</summary>
+    public void GiveGroupTo(uint user) => Shell("chown", $"{user}", $"/dev/vfio/{new PciEnumerator().Find(Address).IommuGroup}");
+
     /// <summary>The driver's side of a backend, on the same descriptor; the backend goes last.</summary>
     public static VfioPciDevice DriverOf(VfioBackend backend) =>
         VfioPciDevice.FromHandle(new SafeFileHandle(backend.DriverHandles[0].DangerousGetHandle(), ownsHandle: false), backend.Name);

@@ -7,7 +7,7 @@ using Xinim.Vfio.Registers;
 namespace Xinim.Lab.Tests.Vfio;
 
 /// <summary>
-/// As little of a driver for the 82540EM as makes it copy memory: transmit through the PHY's loopback into receive buffers.
+/// As little of a driver for the 82540EM and the 82574L as makes them copy memory: transmit through the PHY's loopback into receive buffers.
 /// [SDM] = Intel PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual.
 /// </summary>
 internal sealed class RawE1000

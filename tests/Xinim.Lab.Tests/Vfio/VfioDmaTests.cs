@@ -43,6 +43,37 @@ public sealed class VfioDmaTests : IDisposable
     }
 
     [Fact]
+    public void Memcpy_from_end_to_end_of_a_page_of_1_GiB()
+    {
+        // Of 4 GiB two whole ones are memory: one has the kernel's page structs, the other its slabs and the smaller huge pages.
+        Assert.SkipUnless(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes > 5L << 30, "needs a machine of 6 GiB: scripts/lab.sh --memory 6G");
+        HugePages pools = new();
+        long before = pools.Read().Single(pool => pool.PageSize == HugePages.OneGiB).Total;
+        try
+        {
+            HugePageReservation reserved = pools.Reserve(1, HugePages.OneGiB);
+            Assert.Null(reserved.Reason);
+            using SharedRegion page = SharedRegion.Create("xinim-giant", 3 << 20, PageChoice.Huge1GiB);
+            Assert.Equal((1 << 30, 1L << 30, null), (page.PageSize, page.Size, page.FallbackReason));
+            Assert.Equal(reserved.Pool.Free - 1, pools.Read().Single(pool => pool.PageSize == HugePages.OneGiB).Free);
+
+            Iova start = _backend.Map(page, RegionAccess.ReadWrite);
+            Assert.Equal(0ul, start.Value % (1 << 30));
+            Start();
+            page.Slice(0, FrameBytes).Fill(0x1b);
+            Assert.True(_nic.TryCopy(start, start + (ulong)(page.Size - FrameBytes), FrameBytes), "no transmit descriptor written back");
+            Assert.True(_nic.Received(), "no receive descriptor written back");
+            Assert.True(page.Slice(page.Size - FrameBytes, FrameBytes).SequenceEqual(page.Slice(0, FrameBytes)));
+            _backend.ClearBusMaster();
+            _backend.Unmap(start, page.Size);
+        }
+        finally
+        {
+            File.WriteAllText("/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", $"{before}");
+        }
+    }
+
+    [Fact]
     public void Memcpy_from_an_unmapped_IOVA_brings_nothing_and_the_device_recovers()
     {
         Iova data = _backend.Map(_data, RegionAccess.ReadWrite);

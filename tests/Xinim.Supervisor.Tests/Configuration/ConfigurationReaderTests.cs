@@ -29,6 +29,7 @@ public sealed class ConfigurationReaderTests
         Assert.Null(device.Netdev);
         Assert.False(device.Poll);
         Assert.Empty(device.Properties);
+        Assert.Empty(device.Options);
     }
 
     [Fact]
@@ -39,7 +40,7 @@ public sealed class ConfigurationReaderTests
               // for the lab
               "socket": "/run/x.sock", "socketGroup": "net", "driverUserBase": 2000, /* and up */
               "devices": [
-                { "device": "00:03.0", "name": "lan", "driver": "e1000", "poll": true },
+                { "device": "00:03.0", "name": "lan", "driver": "e1000", "poll": true, "options": { "a": 512, "b": false, "c": "x y" } },
                 { "device": "remote:e1000", "name": "wan", "netdev": "user", "properties": { "mac": "52:54:00:00:00:01" } },
               ],
             }
@@ -47,6 +48,7 @@ public sealed class ConfigurationReaderTests
 
         Assert.Equal(("/run/x.sock", "net", 2000u, 2), (read.Socket, read.SocketGroup, read.DriverUserBase, read.Devices.Count));
         Assert.Equal(("00:03.0", "lan", "e1000", true), (read.Devices[0].Device, read.Devices[0].Name, read.Devices[0].Driver, read.Devices[0].Poll));
+        Assert.Equal([new("a", "512"), new("b", "false"), new("c", "x y")], read.Devices[0].Options);
         Assert.Equal(("user", "52:54:00:00:00:01"), (read.Devices[1].Netdev, read.Devices[1].Properties["mac"]));
     }
 
@@ -57,7 +59,7 @@ public sealed class ConfigurationReaderTests
     // Each: what is wrong, the line it is on, and what the message must say beside.
     [Theory]
     [InlineData("{\n\"sockets\": \"x\" }", 2, "unknown key 'sockets'; allowed here: socket, socketGroup, driverUserBase, devices")]
-    [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\",\n\"pol\": true } ] }", 3, "unknown key 'pol'; allowed here: device, name, driver, poll, restart, netdev, properties")]
+    [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\",\n\"pol\": true } ] }", 3, "unknown key 'pol'; allowed here: device, name, driver, poll, restart, options, netdev, properties")]
     [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\", \"restart\":\n{ \"pause\": 1 } } ] }", 2, "unknown key 'pause'; allowed here: firstPause, maxPause, quietPeriod, giveUpAfter, script")]
     [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n\"restart\": { \"giveUpAfter\": -1 } } ] }", 2, "'restart' of 00:03.0: 'giveUpAfter' is -1; allowed: 0 (never) to 1000000 failures")]
     [InlineData("{\n\"driverUserBase\": \"many\" }", 2, "$.driverUserBase")]
@@ -80,6 +82,11 @@ public sealed class ConfigurationReaderTests
     [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\", \"name\": \"a\" }, { \"device\": \"00:04.0\",\n \"name\": \"a\" } ] }", 2, "name 'a' stands twice")]
     [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\", \"netdev\": \"user\" } ] }", 2, "'netdev' and 'properties' are for remote devices only")]
     [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\", \"properties\": { \"mac\": \"x\" } } ] }", 2, "'netdev' and 'properties' are for remote devices only")]
+    [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n \"options\": 5 } ] }", 2, "'options' is an object")]
+    [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n \"options\": { \"a\": null } } ] }", 2, "option 'a' is null; allowed: a number, a text, true, false")]
+    [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\", \"options\": { \"a\":\n [ 1,\n 2 ] } } ] }", 3, "option 'a' is [ 1,  2 ]; allowed")]
+    [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n \"options\": { \"a\": 1, \"a\": 2 } } ] }", 2, "option 'a' stands twice")]
+    [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n \"options\": { \"a=b\": 1 } } ] }", 2, "option 'a=b' has a key with '='")]
     [InlineData("{\n\"socket\": \"x\"", 2, "")]
     [InlineData("[]", 1, "")]
     public void What_is_wrong_is_named_with_file_and_line(string text, int line, string says)

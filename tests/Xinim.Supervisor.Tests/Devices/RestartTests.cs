@@ -1,4 +1,5 @@
 using Xinim.Ipc.Protocols;
+using Xinim.Supervisor.Configuration;
 using Xinim.Supervisor.Devices;
 using Xinim.Supervisor.Policy;
 using Xinim.Supervisor.Tests.Harness;
@@ -31,6 +32,20 @@ public sealed class RestartTests
         Assert.Equal("its driver failed 5 times in a row: EEPROM is blank (exit status 3)", client.ExpectText(ClientMessage.Closed));
         Assert.Equal("Reset", bench.Backend.Calls.Last(call => call != "Unmap"));
         Assert.Single(bench.Backend.Mapped);
+    }
+
+    [Fact]
+    public void Every_driver_of_a_device_is_given_its_options()
+    {
+        using Bench bench = new(start: false);
+        Dictionary<string, string> options = new() { ["rings"] = "512", ["mode"] = "x" };
+        bench.Supervisor.Add(bench.Backend, new DeviceConfiguration { Device = bench.Backend.Name, Options = options });
+        ScriptedDriver first = bench.NextReadyDriver();
+        Assert.Equal(options, first.StartedWith.Options.ToDictionary());
+
+        first.Kill();
+
+        Assert.Equal(options, bench.NextDriver().StartedWith.Options.ToDictionary());
     }
 
     [Fact]

@@ -27,12 +27,17 @@ internal sealed class Machine : IDisposable
     private readonly RemoteMachine _model;
     private readonly List<NetworkPort> _ports = [];
 
-    public Machine(string model)
+    public Machine(string model, IReadOnlyDictionary<string, string>? options = null)
     {
         Wire = new Wire();
         _model = RemoteMachine.Start(QemuProgram.Find(), RemoteModel.Parse($"remote:{model}", Wire.Netdev, null, [new("mac", "52:54:00:12:34:56")]), null);
         Supervisor = new Supervisor(new DaemonConfiguration { Socket = Socket }, new ManifestStore(Path.Combine(Binaries, "drivers")), Log);
-        Supervisor.Add(_model.Backend, new DeviceConfiguration { Device = _model.Backend.Name, Restart = new RestartSettings { QuietPeriod = 0 } });
+        Supervisor.Add(_model.Backend, new DeviceConfiguration
+        {
+            Device = _model.Backend.Name,
+            Restart = new RestartSettings { QuietPeriod = 0 },
+            Options = options ?? new Dictionary<string, string>(),
+        });
         _model.Watch(Supervisor.Loop, reason => Supervisor.Disappear(_model.Backend, reason));
         _thread = new Thread(Supervisor.Run) { IsBackground = true, Name = "supervisor" };
         _thread.Start();

@@ -41,6 +41,18 @@ public sealed class ProcessTests
     }
 
     [Fact]
+    public void A_driver_takes_its_options_and_refuses_one_that_it_does_not_know()
+    {
+        using (Machine machine = new("e1000", new Dictionary<string, string> { ["rxDescriptors"] = "128" }))
+        using (NetworkPort port = machine.Open())
+            Assert.Equal(127u, port.Info.RxDescriptors);
+
+        using Machine wrong = new("e1000", new Dictionary<string, string> { ["rings"] = "128" });
+        Assert.True(SpinWait.SpinUntil(() => wrong.Report().State == DeviceState.Failed, Machine.Limit), "the device is not given up");
+        Assert.StartsWith("unknown option 'rings'; allowed: txDescriptors,", wrong.Report().LastFault, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_driver_maps_no_packet_memory()
     {
         using Machine machine = new("e1000");

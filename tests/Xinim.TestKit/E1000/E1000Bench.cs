@@ -10,8 +10,18 @@ namespace Xinim.TestKit.E1000;
 /// <summary>A model, a driver on it and a client: what most tests begin with.</summary>
 public sealed class E1000Bench : IDisposable
 {
-    public E1000Bench(E1000ModelKind kind, E1000Options? options = null, E1000Misbehaviour misbehaviour = E1000Misbehaviour.None, uint buffers = 1024, InterruptKind? interrupts = null)
+    private readonly IReadOnlyDictionary<string, string> _settings;
+
+    /// <param name="settings">What a configuration says; counts where <paramref name="options"/> is null.</param>
+    public E1000Bench(
+        E1000ModelKind kind,
+        E1000Options? options = null,
+        E1000Misbehaviour misbehaviour = E1000Misbehaviour.None,
+        uint buffers = 1024,
+        InterruptKind? interrupts = null,
+        IReadOnlyDictionary<string, string>? settings = null)
     {
+        _settings = settings ?? new Dictionary<string, string>();
         Model = new E1000Model(kind, misbehaviour);
         InterruptKind chosen = interrupts ?? Model.Device.Interrupts.Best(1);
         _ = Model.Device.EnableInterrupts(chosen, 1);
@@ -69,5 +79,5 @@ public sealed class E1000Bench : IDisposable
         Model.Dispose();
     }
 
-    private E1000Driver NewDriver() => new(new DriverContext(Model.Device, Interrupts, new DmaArena(Work), Log.Add), Options);
+    private E1000Driver NewDriver() => new(new DriverContext(Model.Device, Interrupts, new DmaArena(Work), Log.Add) { Options = _settings }, Options);
 }

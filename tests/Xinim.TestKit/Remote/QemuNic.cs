@@ -1,12 +1,10 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
-using Microsoft.Win32.SafeHandles;
 using Xinim.Drivers;
 using Xinim.Drivers.Network;
 using Xinim.Ipc.Memory;
 using Xinim.Ipc.Native;
-using Xinim.Ipc.Processes;
 using Xinim.TestKit.Fakes;
 using Xinim.Vfio;
 using Xinim.Vfio.Dma;
@@ -20,9 +18,7 @@ namespace Xinim.TestKit.Remote;
 /// </summary>
 public sealed class QemuNic : IDisposable
 {
-    private static readonly Lazy<QemuProgram> s_program = new(() => QemuProgram.Find());
-    private readonly ChildProcess _process;
-    private readonly RemoteBackend _backend;
+    private readonly QemuDevice _qemu;
     private readonly UdpClient _wire = new(new IPEndPoint(IPAddress.Loopback, 0));
     private readonly IPEndPoint _nic;
     private readonly List<SharedRegion> _memory = [];
@@ -37,9 +33,7 @@ public sealed class QemuNic : IDisposable
         _nic = new IPEndPoint(IPAddress.Loopback, FreePort());
         int port = ((IPEndPoint)_wire.Client.LocalEndPoint!).Port;
         RemoteModel remote = RemoteModel.Parse($"remote:{model}", $"socket,udp=127.0.0.1:{port},localaddr=127.0.0.1:{_nic.Port}", properties: [KeyValuePair.Create("mac", "52:54:00:12:34:56")]);
-        (SafeFileHandle link, SafeFileHandle end) = RemoteLink.CreateSocketPair();
-        using (end) _process = ProcessLauncher.Start(new LaunchRequest { Executable = s_program.Value.Path, Arguments = remote.CommandLine(3), Handles = [end] });
-        _backend = new RemoteBackend(link, remote.Name);
+        _qemu = new QemuDevice(remote);
         _make = make;
         Work = Map("work", 2 << 20, RegionAccess.ReadWrite);
         Client = new FakeNetworkClient(Map, buffers, buffers);
@@ -67,9 +61,9 @@ public sealed class QemuNic : IDisposable
     {
         Interrupts.Dispose();
         Device.Dispose();
-        _backend.DisableInterrupts();
-        _backend.ClearBusMaster();
-        if (reset) _ = _backend.Reset();
+        _qemu.Backend.DisableInterrupts();
+        _qemu.Backend.ClearBusMaster();
+        if (reset) _ = _qemu.Backend.Reset();
         Open();
     }
 
@@ -113,8 +107,7 @@ public sealed class QemuNic : IDisposable
     {
         Interrupts.Dispose();
         Device.Dispose();
-        _backend.Dispose();
-        _process.Dispose();
+        _qemu.Dispose();
         _wire.Dispose();
         Client.Dispose();
         foreach (SharedRegion memory in _memory) memory.Dispose();
@@ -122,7 +115,7 @@ public sealed class QemuNic : IDisposable
 
     private void Open()
     {
-        Device = RemotePciDevice.FromHandles(Descriptor.Duplicate(_backend.DriverHandles[0]), _backend.Name);
+        Device = RemotePciDevice.FromHandles(_qemu.DuplicateSocket(), _qemu.Backend.Name);
         Interrupts = Device.EnableInterrupts(InterruptKind.Intx, 1);
         Driver = _make(new DriverContext(Device, Interrupts, new DmaArena(Work), Log.Add));
     }
@@ -131,7 +124,7 @@ public sealed class QemuNic : IDisposable
     {
         SharedRegion memory = SharedRegion.Create(name, size, PageChoice.Ordinary);
         _memory.Add(memory);
-        DmaRegion region = new((uint)_regions.Count + 1, _backend.Map(memory, access), memory.Size, access, memory);
+        DmaRegion region = new((uint)_regions.Count + 1, _qemu.Backend.Map(memory, access), memory.Size, access, memory);
         _regions.Add(region);
         return region;
     }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Xinim.Ipc;
 using Xinim.Ipc.Memory;
 using Xinim.Ipc.Processes;
+using Xinim.TestKit.Remote;
 using Xinim.Vfio.Dma;
 using Xinim.Vfio.Registers;
 using Xinim.Vfio.Remote;

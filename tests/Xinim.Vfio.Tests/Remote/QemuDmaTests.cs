@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Xinim.Ipc.Memory;
+using Xinim.TestKit.Remote;
 using Xinim.Vfio.Dma;
 using Xinim.Vfio.Remote;
 using Xunit;

@@ -1,4 +1,5 @@
 using Xinim.Ipc.Native;
+using Xinim.TestKit.Remote;
 using Xinim.Vfio.Remote;
 using Xunit;
 

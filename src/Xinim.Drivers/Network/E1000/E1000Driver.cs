@@ -22,13 +22,12 @@ public sealed class E1000Driver : INetworkDriver
     private MacAddress _mac;
     private bool _started;
 
+    /// <param name="options">Instead of the context's.</param>
     /// <exception cref="ArgumentException">The device is none of <see cref="Matches"/>, or an option is out of range.</exception>
     public E1000Driver(DriverContext context, E1000Options? options = null)
     {
-        _options = (options ?? new E1000Options()).Check();
-        uint id = context.Device.Config.Read32(0);
-        _variant = E1000Variant.Find((ushort)id, (ushort)(id >> 16))
-            ?? throw new ArgumentException($"{context.Device.Name} is {(ushort)id:x4}:{id >> 16:x4}, which is no 8254x or 82574 that this driver knows");
+        _options = options?.Check() ?? E1000Options.Parse(context.Options);
+        _variant = E1000Variant.Of(context.Device);
         _log = context.Log;
         _hardware = new E1000Hardware(context.Device, _variant, _log);
         E1000Registers registers = _hardware.Registers;
@@ -45,10 +44,8 @@ public sealed class E1000Driver : INetworkDriver
 
     public NetworkStatistics Statistics => _statistics.Sums with
     {
-        RxDropped = _rx.Dropped,
-        TxRejected = _tx.Rejected,
-        Interrupts = _interrupts.Count,
-        Doorbells = _tx.Doorbells + _rx.Doorbells,
+        RxDropped = _rx.Dropped, TxRejected = _tx.Rejected,
+        Interrupts = _interrupts.Count, Doorbells = _tx.Doorbells + _rx.Doorbells,
     };
 
     /// <summary>True for the devices that this driver is for.</summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Numerics;
 using Xinim.Ipc.Protocols;
 
@@ -27,11 +28,31 @@ public sealed record E1000Options
     /// </summary>
     public bool Segmentation { get; init; } = true;
 
+    /// <summary>Reads what the configuration says: <c>txDescriptors</c>, <c>rxDescriptors</c>, <c>throttleInterval</c>, <c>segmentation</c>; what it leaves out has its default.</summary>
+    /// <exception cref="ArgumentException">An unknown key, or a value that is not allowed; says what is.</exception>
+    public static E1000Options Parse(IReadOnlyDictionary<string, string> texts)
+    {
+        E1000Options options = new();
+        foreach ((string key, string text) in texts)
+        {
+            options = key switch
+            {
+                "txDescriptors" => options with { TxDescriptors = ParseNumber(key, text, MaxRing) },
+                "rxDescriptors" => options with { RxDescriptors = ParseNumber(key, text, MaxRing) },
+                "throttleInterval" => options with { ThrottleInterval = (ushort)ParseNumber(key, text, ushort.MaxValue) },
+                "segmentation" => options with { Segmentation = bool.TryParse(text, out bool on) ? on : throw new ArgumentException($"option '{key}' is '{text}'; allowed: true, false") },
+                _ => throw new ArgumentException($"unknown option '{key}'; allowed: txDescriptors, rxDescriptors, throttleInterval, segmentation"),
+            };
+        }
+
+        return options.Check();
+    }
+
     /// <exception cref="ArgumentException">A ring size that the device or the index arithmetic cannot do.</exception>
     internal E1000Options Check()
     {
-        CheckRing(nameof(TxDescriptors), TxDescriptors);
-        CheckRing(nameof(RxDescriptors), RxDescriptors);
+        CheckRing("txDescriptors", TxDescriptors);
+        CheckRing("rxDescriptors", RxDescriptors);
         return this;
     }
 
@@ -52,6 +73,11 @@ public sealed record E1000Options
     private static void CheckRing(string name, uint count)
     {
         if (count is < MinRing or > MaxRing || !BitOperations.IsPow2(count))
-            throw new ArgumentException($"{name} is {count}; it must be a power of two from {MinRing} to {MaxRing}");
+            throw new ArgumentException($"option '{name}' is {count}; allowed: a power of two from {MinRing} to {MaxRing}");
     }
+
+    private static uint ParseNumber(string key, string text, uint most)
+        => uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint value) && value <= most
+            ? value
+            : throw new ArgumentException($"option '{key}' is '{text}'; allowed: a whole number up to {most}");
 }

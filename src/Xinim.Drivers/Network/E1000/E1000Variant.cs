@@ -1,3 +1,5 @@
+using Xinim.Vfio;
+
 namespace Xinim.Drivers.Network.E1000;
 
 /// <summary>How the words of the EEPROM are read.</summary>
@@ -36,4 +38,12 @@ internal sealed record E1000Variant(string Name, ushort DeviceId, EepromAccess E
     /// <summary>The variant of a device, or null for one that this driver does not know.</summary>
     public static E1000Variant? Find(ushort vendor, ushort device)
         => vendor == IntelVendor ? Array.Find(s_known, variant => variant.DeviceId == device) : null;
+
+    /// <exception cref="ArgumentException">This driver does not know it.</exception>
+    public static E1000Variant Of(IPciDevice device)
+    {
+        uint id = device.Config.Read32(0);
+        return Find((ushort)id, (ushort)(id >> 16))
+            ?? throw new ArgumentException($"{device.Name} is {(ushort)id:x4}:{id >> 16:x4}, which is no 8254x or 82574 that this driver knows");
+    }
 }

@@ -3,10 +3,10 @@ using Xinim.Ipc.Native;
 using Xinim.Ipc.Processes;
 using Xinim.Vfio.Remote;
 
-namespace Xinim.Vfio.Tests.Remote;
+namespace Xinim.TestKit.Remote;
 
 /// <summary>A real device model in a QEMU process of its own, with its owner's back end.</summary>
-internal sealed class QemuDevice : IDisposable
+public sealed class QemuDevice : IDisposable
 {
     private static readonly Lazy<QemuProgram> Program = new(() => QemuProgram.Find());
     private readonly List<IDisposable> _drivers = [];
