@@ -4,6 +4,7 @@ using Xinim.Ipc;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Events;
 using Xinim.Ipc.Processes;
+using Xinim.Ipc.Sandboxing;
 using Xinim.Supervisor.Clients;
 using Xinim.Supervisor.Configuration;
 using Xinim.Supervisor.Devices;
@@ -65,12 +66,7 @@ public sealed class Supervisor : IDisposable
             DriverManifest manifest = wish.Driver is { } driver ? _manifests.ByName(driver)
                 : _manifests.For(backend.Identity)
                 ?? throw new LinuxException($"no driver is installed for {backend.Name} ({backend.Identity}); installed: {string.Join(", ", _manifests.Names)}");
-            LaunchRequest launch = new()
-            {
-                Executable = _manifests.ExecutableOf(manifest),
-                Arguments = [NameFor(wish)],
-                User = Environment.IsPrivilegedProcess ? _configuration.DriverUserBase + (uint)_devices.Count : null,
-            };
+            LaunchRequest launch = LaunchOf(manifest, NameFor(wish));
             ManagedDevice device = new(_loop, _log, backend, manifest, launch, launch.Arguments[0], wish.Poll);
             _devices.Add(device);
             _log.LogInformation("{Device}: {Address} ({Ids}) goes to driver {Driver}", device.Name, backend.Name, backend.Identity, manifest.Name);
@@ -124,6 +120,23 @@ public sealed class Supervisor : IDisposable
         bool IsTaken(string name) => _devices.Exists(device => device.Name == name);
         if (wish.Name is { } wanted) return IsTaken(wanted) ? throw new LinuxException($"the name '{wanted}' of {wish.Device} is another device's; choose another 'name'") : wanted;
         return Enumerable.Range(_devices.Count, _devices.Count + 1).Select(number => $"net{number}").First(name => !IsTaken(name));
+    }
+
+    /// <summary>How a driver's process is made, but for its descriptors.</summary>
+    private LaunchRequest LaunchOf(DriverManifest manifest, string name)
+    {
+        string executable = _manifests.ExecutableOf(manifest);
+        uint? user = Environment.IsPrivilegedProcess ? _configuration.DriverUserBase + (uint)_devices.Count : null;
+        LaunchRequest launch = new() { Executable = executable, Arguments = [name], User = user };
+        if (!_configuration.Sandbox)
+        {
+            _log.LogWarning("{Device}: NO SANDBOX: its driver sees the files, the network and the processes of this machine", name);
+            return launch;
+        }
+
+        Sandbox sandbox = new(executable, user);
+        if (sandbox.Weakness is { } weakness) _log.LogWarning("{Device}: {Weakness}", name, weakness);
+        return launch with { Sandbox = sandbox, Limits = manifest.Limits.For(user, manifest.DmaBytes) };
     }
 
     private void OnClient()

@@ -6,6 +6,7 @@ using Xinim.Ipc.Events;
 using Xinim.Ipc.Memory;
 using Xinim.Ipc.Protocols;
 using Xinim.Ipc.Rings;
+using Xinim.Ipc.Sandboxing;
 using Xinim.Vfio;
 using Xinim.Vfio.Dma;
 
@@ -62,6 +63,8 @@ internal sealed class NetworkLoop : IDisposable
         _loop.Watch(_channel.Handle, OnMessages);
         for (int vector = 0; vector < _interrupts.Count; vector++) WatchVector(vector);
         _loop.Every(TimerPeriod, OnTimer);
+        // From here on nothing is opened any more.
+        SelfRestraint.Tighten();
         _channel.Send(Header(ControlMessage.Ready, startRequest), info);
         int idle = 0;
         for (int polls = 0; _running; polls++)

@@ -196,6 +196,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         Backend.Unmap(_workIova, _work.Size);
         _work.Dispose();
         Backend.Dispose();
+        _launch.Sandbox?.Dispose();
     }
 
     private TimeSpan AnswerLimit => TimeSpan.FromMilliseconds(Manifest.AnswerLimit);

@@ -35,6 +35,9 @@ public sealed record DriverManifest
     /// <summary>From a question to its answer at the most, milliseconds.</summary>
     public int AnswerLimit { get; set; } = 5_000;
 
+    /// <summary>What its process may use up.</summary>
+    public DriverLimits Limits { get; set; } = new();
+
     /// <summary>True where one of the ids is the device's.</summary>
     public bool IsFor(PciIdentity identity) => Matches.Any(match => ParseMatch(match) == (identity.Vendor, identity.Device));
 
@@ -54,7 +57,7 @@ public sealed record DriverManifest
 
         if (DmaBytes is < 4096 or > 1 << 30) return $"'dmaBytes' is {DmaBytes}; allowed: 4096 to {1 << 30}";
         if (StartLimit is < 1 or > 600_000) return $"'startLimit' is {StartLimit}; allowed: 1 to 600000 milliseconds";
-        return AnswerLimit is < 1 or > 600_000 ? $"'answerLimit' is {AnswerLimit}; allowed: 1 to 600000 milliseconds" : null;
+        return AnswerLimit is < 1 or > 600_000 ? $"'answerLimit' is {AnswerLimit}; allowed: 1 to 600000 milliseconds" : Limits.Problem();
     }
 
     private static (ushort Vendor, ushort Device)? ParseMatch(string? match)

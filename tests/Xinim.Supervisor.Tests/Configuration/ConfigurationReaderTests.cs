@@ -56,7 +56,7 @@ public sealed class ConfigurationReaderTests
 
     // Each: what is wrong, the line it is on, and what the message must say beside.
     [Theory]
-    [InlineData("{\n\"sockets\": \"x\" }", 2, "unknown key 'sockets'; allowed here: socket, socketGroup, driverUserBase, devices")]
+    [InlineData("{\n\"sockets\": \"x\" }", 2, "unknown key 'sockets'; allowed here: socket, socketGroup, driverUserBase, sandbox, devices")]
     [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\",\n\"pol\": true } ] }", 3, "unknown key 'pol'; allowed here: device, name, driver, poll, netdev, properties")]
     [InlineData("{\n\"driverUserBase\": \"many\" }", 2, "$.driverUserBase")]
     [InlineData("{ \"socket\":\n 7 }", 2, "$.socket")]

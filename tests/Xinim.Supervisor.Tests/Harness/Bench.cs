@@ -31,7 +31,7 @@ internal sealed class Bench : IDisposable
         File.SetUnixFileMode(_folder.FullName, (UnixFileMode)0b111_101_101);
         _lenders = ChannelListener.Listen(PathOf("drivers.sock"), (UnixFileMode)0b110_110_110);
         WriteDriver(answerLimit, startLimit);
-        Supervisor = new Supervisor(new DaemonConfiguration { Socket = PathOf("xinim.sock") }, new ManifestStore(PathOf("drivers")), Log);
+        Supervisor = new Supervisor(new DaemonConfiguration { Socket = PathOf("xinim.sock"), Sandbox = false }, new ManifestStore(PathOf("drivers")), Log);
         Supervisor.Loop.Watch(_lenders.Handle, OnLend);
         if (start) Supervisor.Add(Backend, new DeviceConfiguration { Device = Backend.Name });
     }
