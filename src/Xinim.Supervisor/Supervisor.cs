@@ -5,6 +5,7 @@ using Xinim.Ipc.Channels;
 using Xinim.Ipc.Events;
 using Xinim.Ipc.Processes;
 using Xinim.Ipc.Protocols;
+using Xinim.Ipc.Sandboxing;
 using Xinim.Supervisor.Clients;
 using Xinim.Supervisor.Configuration;
 using Xinim.Supervisor.Devices;
@@ -66,12 +67,7 @@ public sealed class Supervisor : IDisposable
             DriverManifest manifest = wish.Driver is { } driver ? _manifests.ByName(driver)
                 : _manifests.For(backend.Identity)
                 ?? throw new LinuxException($"no driver is installed for {backend.Name} ({backend.Identity}); installed: {string.Join(", ", _manifests.Names)}");
-            LaunchRequest launch = new()
-            {
-                Executable = _manifests.ExecutableOf(manifest),
-                Arguments = [NameFor(wish)],
-                User = Environment.IsPrivilegedProcess ? _configuration.DriverUserBase + (uint)_devices.Count : null,
-            };
+            LaunchRequest launch = LaunchOf(manifest, NameFor(wish));
             DeviceSettings settings = new(wish.Poll, OptionText.From(wish.Options), manifest.Standby, wish.Restart ?? manifest.Restart);
             ManagedDevice device = new(_loop, _log, backend, manifest, launch, launch.Arguments[0], settings);
             _devices.Add(device);
@@ -126,6 +122,23 @@ public sealed class Supervisor : IDisposable
         bool IsTaken(string name) => _devices.Exists(device => device.Name == name);
         if (wish.Name is { } wanted) return IsTaken(wanted) ? throw new LinuxException($"the name '{wanted}' of {wish.Device} is another device's; choose another 'name'") : wanted;
         return Enumerable.Range(_devices.Count, _devices.Count + 1).Select(number => $"net{number}").First(name => !IsTaken(name));
+    }
+
+    /// <summary>How a driver's process is made, but for its descriptors.</summary>
+    private LaunchRequest LaunchOf(DriverManifest manifest, string name)
+    {
+        string executable = _manifests.ExecutableOf(manifest);
+        uint? user = Environment.IsPrivilegedProcess ? _configuration.DriverUserBase + (uint)_devices.Count : null;
+        LaunchRequest launch = new() { Executable = executable, Arguments = [name], User = user };
+        if (!_configuration.Sandbox)
+        {
+            _log.LogWarning("{Device}: NO SANDBOX: its driver sees the files, the network and the processes of this machine", name);
+            return launch;
+        }
+
+        Sandbox sandbox = new(executable, user);
+        if (sandbox.Weakness is { } weakness) _log.LogWarning("{Device}: {Weakness}", name, weakness);
+        return launch with { Sandbox = sandbox, Limits = manifest.Limits.For(user, manifest.DmaBytes) };
     }
 
     private void OnClient()

@@ -4,6 +4,7 @@ using Xinim.Ipc;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Memory;
 using Xinim.Ipc.Protocols;
+using Xinim.Ipc.Sandboxing;
 using Xinim.Vfio;
 using Xinim.Vfio.Dma;
 
@@ -50,6 +51,7 @@ public static class DriverProcess
             return ExitStopped;
         }
 
+        SelfRestraint.Begin();
         using (start) return RunDriver(channel, start, drivers);
     }
 

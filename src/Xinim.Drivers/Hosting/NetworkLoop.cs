@@ -7,6 +7,7 @@ using Xinim.Ipc.Events;
 using Xinim.Ipc.Memory;
 using Xinim.Ipc.Protocols;
 using Xinim.Ipc.Rings;
+using Xinim.Ipc.Sandboxing;
 using Xinim.Vfio;
 using Xinim.Vfio.Dma;
 
@@ -71,6 +72,8 @@ internal sealed class NetworkLoop : IDisposable
         _loop.Every(TimerPeriod, OnTimer);
         // Wakes a sleeping loop; one that works beats at each look.
         _loop.Every(_heart.Period, _heart.Beat);
+        // From here on nothing is opened any more.
+        SelfRestraint.Tighten();
         _channel.Send(Header(ControlMessage.Ready, startRequest), info);
         int idle = 0;
         for (int polls = 0; _running; polls++)

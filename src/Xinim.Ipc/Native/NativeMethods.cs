@@ -6,7 +6,8 @@ namespace Xinim.Ipc.Native;
 /// <summary>System calls that Tmds.LibC lacks; the only LibraryImport file of the project.</summary>
 internal static unsafe partial class NativeMethods
 {
-    private const string LibC = "libc";
+    // The name by which the C library is loaded already: any other costs .NET a search of sixty paths at the start.
+    private const string LibC = "libc.so.6";
 
     [LibraryImport(LibC, EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int MemfdCreate(string name, uint flags);
@@ -34,7 +35,7 @@ internal static unsafe partial class NativeMethods
     public static int BlockSizeOf(SafeFileHandle file) => (int)(long)Stat(file).st_blksize;
 
     [LibraryImport(LibC, EntryPoint = "syscall", SetLastError = true)]
-    public static partial long Syscall(long number, long first = 0, long second = 0, long third = 0, long fourth = 0);
+    public static partial long Syscall(long number, long first = 0, long second = 0, long third = 0, long fourth = 0, long fifth = 0);
 
     [LibraryImport(LibC, EntryPoint = "prctl", SetLastError = true)]
     public static partial int Prctl(int option, ulong second = 0, ulong third = 0, ulong fourth = 0, ulong fifth = 0);

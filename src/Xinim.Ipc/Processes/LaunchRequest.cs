@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using Xinim.Ipc.Sandboxing;
 
 namespace Xinim.Ipc.Processes;
 
@@ -14,9 +15,18 @@ public sealed record LaunchRequest
     /// <summary>The whole environment, <c>NAME=VALUE</c>; nothing is inherited.</summary>
     public IReadOnlyList<string> Environment { get; init; } = [];
 
-    /// <summary>Descriptors that the child has from number 3 on, in this order. 0 is /dev/null; 1 and 2 are the launcher's.</summary>
+    /// <summary>Descriptors that the child has from number 3 on, in this order. 0 is /dev/null.</summary>
     public IReadOnlyList<SafeFileHandle> Handles { get; init; } = [];
+
+    /// <summary>The child's 1 and 2; null for the launcher's.</summary>
+    public SafeFileHandle? Output { get; init; }
 
     /// <summary>The user that the child runs as, with the group of the same number and no others; null for the launcher's own.</summary>
     public uint? User { get; init; }
+
+    /// <summary>Where the child lives; null for where the launcher does, with every system call.</summary>
+    public Sandbox? Sandbox { get; init; }
+
+    /// <summary>What the child may use up; holds before its first instruction. Only with a sandbox.</summary>
+    public ResourceLimits? Limits { get; init; }
 }

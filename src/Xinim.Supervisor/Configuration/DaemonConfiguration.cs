@@ -16,6 +16,9 @@ public sealed record DaemonConfiguration
     /// <summary>Drivers run as users of this number and up, one each; only when the daemon is root.</summary>
     public uint DriverUserBase { get; set; } = 64_100;
 
+    /// <summary>False: drivers see the daemon's files, network and processes and have every system call; to look at one with a debugger.</summary>
+    public bool Sandbox { get; set; } = true;
+
     /// <summary>Devices to take. Empty: every function that is bound to vfio-pci and has a driver.</summary>
     public IReadOnlyList<DeviceConfiguration> Devices { get; set; } = [];
 }

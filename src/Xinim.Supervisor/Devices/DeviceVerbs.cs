@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Xinim.Ipc;
 using Xinim.Ipc.Events;
 using Xinim.Ipc.Processes;
+using Xinim.Ipc.Sandboxing;
 
 namespace Xinim.Supervisor.Devices;
 
@@ -44,14 +45,18 @@ internal sealed class DeviceVerbs(ManagedDevice device, EventLoop loop, ILogger 
     public void Update(string executable, Action<string?> onDone)
     {
         if (!TryBegin(ref onDone)) return;
-        LaunchRequest launch = device.Launch with { Executable = executable };
+        LaunchRequest launch;
         SpawnedDriver candidate;
+        Sandbox? sandbox = null;
         try
         {
+            sandbox = device.Launch.Sandbox?.For(executable);
+            launch = device.Launch with { Executable = executable, Sandbox = sandbox };
             candidate = SpawnedDriver.Spawn(launch);
         }
         catch (LinuxException exception)
         {
+            sandbox?.Dispose();
             onDone($"{exception.Message}; the present version goes on");
             return;
         }
@@ -65,7 +70,7 @@ internal sealed class DeviceVerbs(ManagedDevice device, EventLoop loop, ILogger 
                 return;
             }
 
-            candidate.Dispose();
+            Discard(candidate, launch);
             onDone($"{executable} is no driver for {device.Name}: {problem}; the present version goes on");
         });
     }
@@ -75,7 +80,7 @@ internal sealed class DeviceVerbs(ManagedDevice device, EventLoop loop, ILogger 
         LaunchRequest former = device.Launch;
         if (Problem() is { } gone)
         {
-            candidate.Dispose();
+            Discard(candidate, launch);
             onDone(gone);
             return;
         }
@@ -84,14 +89,22 @@ internal sealed class DeviceVerbs(ManagedDevice device, EventLoop loop, ILogger 
         {
             if (failure is null || device.State != DeviceState.Stopped)
             {
+                former.Sandbox?.Dispose();
                 onDone(failure);
                 return;
             }
 
             log.LogWarning("{Device}: the new version failed, the former one comes back: {Reason}", device.Name, failure);
+            launch.Sandbox?.Dispose();
             device.Start((former, null), problem => onDone(
                 $"{launch.Executable} did not become ready: {failure}; {(problem is null ? $"{former.Executable} serves again" : $"and the former version failed as well: {problem}")}"));
         });
+    }
+
+    private static void Discard(SpawnedDriver candidate, LaunchRequest launch)
+    {
+        candidate.Dispose();
+        launch.Sandbox?.Dispose();
     }
 
     private void Launch(Action<string?> onDone)

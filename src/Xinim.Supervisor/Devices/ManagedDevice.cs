@@ -238,6 +238,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         Backend.Unmap(_workIova, _work.Size);
         _work.Dispose();
         Backend.Dispose();
+        _launch.Sandbox?.Dispose();
     }
 
     private StartMessage StartMessageFor() => new()

@@ -45,6 +45,9 @@ public sealed record DriverManifest
     /// <summary>A second process is kept ready, some 5 MiB of memory, so that a restart takes only the device's bring-up.</summary>
     public bool Standby { get; set; } = true;
 
+    /// <summary>What its process may use up.</summary>
+    public DriverLimits Limits { get; set; } = new();
+
     /// <summary>True where one of the ids is the device's.</summary>
     public bool IsFor(PciIdentity identity) => Matches.Any(match => ParseMatch(match) == (identity.Vendor, identity.Device));
 
@@ -65,7 +68,7 @@ public sealed record DriverManifest
         if (DmaBytes is < 4096 or > 1 << 30) return $"'dmaBytes' is {DmaBytes}; allowed: 4096 to {1 << 30}";
         if (StartLimit is < 1 or > 600_000) return $"'startLimit' is {StartLimit}; allowed: 1 to 600000 milliseconds";
         if (AnswerLimit is < 1 or > 600_000) return $"'answerLimit' is {AnswerLimit}; allowed: 1 to 600000 milliseconds";
-        return Heartbeat.Problem() ?? (Restart.Problem() is { } problem ? $"'restart': {problem}" : null);
+        return Heartbeat.Problem() ?? (Restart.Problem() is { } problem ? $"'restart': {problem}" : Limits.Problem());
     }
 
     private static (ushort Vendor, ushort Device)? ParseMatch(string? match)

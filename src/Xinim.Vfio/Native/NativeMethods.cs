@@ -6,7 +6,7 @@ namespace Xinim.Vfio.Native;
 /// <summary>System calls on safe handles, each with its error in <see cref="Marshal.GetLastPInvokeError"/>; the only LibraryImport file of the project.</summary>
 internal static unsafe partial class NativeMethods
 {
-    private const string LibC = "libc";
+    private const string LibC = "libc.so.6";
     private const int EINTR = 4;
 
     /// <summary>ioctl(2) with a pointer argument.</summary>

@@ -38,7 +38,7 @@ internal sealed class Bench : IDisposable
         _lenders = ChannelListener.Listen(PathOf("drivers.sock"), (UnixFileMode)0b110_110_110);
         WatchesHearts = policy != CalmPolicy;
         WriteDriver(answerLimit, startLimit, policy);
-        Supervisor = new Supervisor(new DaemonConfiguration { Socket = PathOf("xinim.sock") }, new ManifestStore(PathOf("drivers")), Log);
+        Supervisor = new Supervisor(new DaemonConfiguration { Socket = PathOf("xinim.sock"), Sandbox = false }, new ManifestStore(PathOf("drivers")), Log);
         Supervisor.Loop.Watch(_lenders.Handle, OnLend);
         if (start) Supervisor.Add(Backend, new DeviceConfiguration { Device = Backend.Name });
     }

@@ -100,7 +100,7 @@ public sealed class ManifestStoreTests : IDisposable
     [InlineData("\"1\"", "\"1\", \"dmaBytes\": 1073741825", "'dmaBytes' is 1073741825")]
     [InlineData("\"1\"", "\"1\", \"startLimit\": 0", "'startLimit' is 0; allowed: 1 to 600000 milliseconds")]
     [InlineData("\"1\"", "\"1\", \"answerLimit\": 600001", "'answerLimit' is 600001; allowed: 1 to 600000 milliseconds")]
-    [InlineData("\"1\"", "\"1\", \"colour\": 1", "unknown key 'colour'; allowed here: name, version, executable, class, matches, dmaBytes, startLimit, answerLimit, heartbeat, restart, standby")]
+    [InlineData("\"1\"", "\"1\", \"colour\": 1", "unknown key 'colour'; allowed here: name, version, executable, class, matches, dmaBytes, startLimit, answerLimit, heartbeat, restart, standby, limits")]
     [InlineData("\"1\"", "\"1\", \"heartbeat\": { \"period\": 0 }", "'heartbeat.period' is 0; allowed: 1 to 60000 milliseconds")]
     [InlineData("\"1\"", "\"1\", \"heartbeat\": { \"period\": 100, \"limit\": 199 }", "'heartbeat.limit' is 199; allowed: twice the period (200) to 600000 milliseconds")]
     [InlineData("\"1\"", "\"1\", \"restart\": { \"maxPause\": 1 }", "'restart': 'maxPause' is 1; allowed: 'firstPause' to 600000 milliseconds")]
