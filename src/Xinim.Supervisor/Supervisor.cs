@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Events;
@@ -35,6 +36,7 @@ public sealed class Supervisor : IDisposable
     private readonly ManifestStore _manifests;
     private readonly ChannelListener _listener;
     private readonly List<ManagedDevice> _devices = [];
+    private readonly Dictionary<ManagedDevice, IDisposable> _removals = [];
     private readonly List<ClientSession> _clients = [];
     private readonly long _started = Stopwatch.GetTimestamp();
 
@@ -67,11 +69,13 @@ public sealed class Supervisor : IDisposable
             DriverManifest manifest = wish.Driver is { } driver ? _manifests.ByName(driver)
                 : _manifests.For(backend.Identity)
                 ?? throw new LinuxException($"no driver is installed for {backend.Name} ({backend.Identity}); installed: {string.Join(", ", _manifests.Names)}");
+            SafeFileHandle? removal = backend.RemovalRequested;
             LaunchRequest launch = LaunchOf(manifest, NameFor(wish));
             DeviceSettings settings = new(wish.Poll, OptionText.From(wish.Options), manifest.Standby, wish.Restart ?? manifest.Restart);
             ManagedDevice device = new(_loop, _log, backend, manifest, launch, launch.Arguments[0], settings);
             _devices.Add(device);
             _log.LogInformation("{Device}: {Address} ({Ids}) goes to driver {Driver}", device.Name, backend.Name, backend.Identity, manifest.Name);
+            if (removal is not null) _removals.Add(device, _loop.Watch(removal, () => Detach(device, "it was unbound or unplugged")));
             device.Start();
         }
         catch
@@ -81,8 +85,18 @@ public sealed class Supervisor : IDisposable
         }
     }
 
-    /// <summary>A device has disappeared from under its driver.</summary>
+    /// <summary>A device has disappeared from under its driver. It stays in the list, with what was counted.</summary>
     public void Disappear(IDeviceBackend backend, string reason) => _devices.Find(device => device.Backend == backend)?.Disappear(reason);
+
+    /// <summary>True where a device of this name or address is in the list.</summary>
+    public bool Has(string name) => Find(name) is not null;
+
+    /// <summary>A device was pulled: its driver ends, its clients are told, and it leaves the list. On the loop's thread.</summary>
+    /// <param name="name">Name or address; nothing happens where there is no such device.</param>
+    public void Remove(string name, string reason)
+    {
+        if (Find(name) is { } device) Detach(device, reason);
+    }
 
     /// <summary>Serves until <see cref="Stop"/>.</summary>
     public void Run() => _loop.Run();
@@ -116,19 +130,35 @@ public sealed class Supervisor : IDisposable
 
     internal void Forget(ClientSession client) => _clients.Remove(client);
 
-    /// <summary>The wished name, or the first of net0, net1 and so on from the device's number on that is free.</summary>
+    /// <summary>Somebody wants the device back, or has taken it: the driver finishes if it can, and everything of the device is given up.</summary>
+    private void Detach(ManagedDevice device, string reason)
+    {
+        // The request stays readable, and is made again, until the device is closed.
+        if (!_removals.Remove(device, out IDisposable? watch)) return;
+        watch.Dispose();
+        _log.LogInformation("{Device}: leaving: {Reason}", device.Name, reason);
+        device.Stop(() =>
+        {
+            device.Client.CloseForGood(reason);
+            _devices.Remove(device);
+            device.Dispose();
+            _log.LogInformation("{Device}: {Address} is given up", device.Name, device.Backend.Name);
+        });
+    }
+
+    /// <summary>The wished name, or the first of net0, net1 and so on that is free.</summary>
     private string NameFor(DeviceConfiguration wish)
     {
         bool IsTaken(string name) => _devices.Exists(device => device.Name == name);
         if (wish.Name is { } wanted) return IsTaken(wanted) ? throw new LinuxException($"the name '{wanted}' of {wish.Device} is another device's; choose another 'name'") : wanted;
-        return Enumerable.Range(_devices.Count, _devices.Count + 1).Select(number => $"net{number}").First(name => !IsTaken(name));
+        return Enumerable.Range(0, _devices.Count + 1).Select(number => $"net{number}").First(name => !IsTaken(name));
     }
 
     /// <summary>How a driver's process is made, but for its descriptors.</summary>
     private LaunchRequest LaunchOf(DriverManifest manifest, string name)
     {
         string executable = _manifests.ExecutableOf(manifest);
-        uint? user = Environment.IsPrivilegedProcess ? _configuration.DriverUserBase + (uint)_devices.Count : null;
+        uint? user = Environment.IsPrivilegedProcess ? FreeUser() : null;
         LaunchRequest launch = new() { Executable = executable, Arguments = [name], User = user };
         if (!_configuration.Sandbox)
         {
@@ -139,6 +169,14 @@ public sealed class Supervisor : IDisposable
         Sandbox sandbox = new(executable, user);
         if (sandbox.Weakness is { } weakness) _log.LogWarning("{Device}: {Weakness}", name, weakness);
         return launch with { Sandbox = sandbox, Limits = manifest.Limits.For(user, manifest.DmaBytes) };
+    }
+
+    /// <summary>No two drivers share a user, also after some have left.</summary>
+    private uint FreeUser()
+    {
+        uint user = _configuration.DriverUserBase;
+        while (_devices.Exists(device => device.Launch.User == user)) user++;
+        return user;
     }
 
     private void OnClient()

@@ -25,6 +25,12 @@ public interface IDeviceBackend : IDisposable
     /// <summary>Descriptors to pass to the driver, in the order its implementation wants. Owned by this object.</summary>
     IReadOnlyList<SafeFileHandle> DriverHandles { get; }
 
+    /// <summary>
+    /// Readable when somebody wants the device back: unbinding and hot-unplug wait until its owner has ended the driver and disposed of this
+    /// object. Null where nobody can ask. Owned by this object.
+    /// </summary>
+    SafeFileHandle? RemovalRequested { get; }
+
     /// <summary>Makes a region visible to the device.</summary>
     /// <returns>Where the device sees its first byte.</returns>
     /// <exception cref="Ipc.LinuxException">No address space, mapping slots or lockable memory left; the message says which and what to do.</exception>

@@ -31,10 +31,12 @@ internal static class DaemonRunner
         using IHost host = builder.Build();
         ILogger log = host.Services.GetRequiredService<ILogger<Supervisor.Supervisor>>();
         DaemonService service = host.Services.GetRequiredService<DaemonService>();
-        using DeviceSet devices = new(log, options);
+        Supervisor.Supervisor supervisor = host.Services.GetRequiredService<Supervisor.Supervisor>();
+        using DeviceSet devices = new(log, options, supervisor, configuration, manifests);
         // Disposed of before the devices' bindings are put back: a bound device that is still open would make the kernel wait.
-        using Supervisor.Supervisor supervisor = host.Services.GetRequiredService<Supervisor.Supervisor>();
-        devices.OpenAll(supervisor, configuration, manifests);
+        using Supervisor.Supervisor first = supervisor;
+        using HotPlug? plug = HotPlug.Start(supervisor, devices, log);
+        devices.OpenAll();
         log.LogInformation("serving {Devices} at {Socket}", supervisor.DeviceNames, configuration.Socket);
         host.Run();
         if (service.Failure is not { } failure) return 0;

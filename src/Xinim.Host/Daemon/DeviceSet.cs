@@ -14,7 +14,7 @@ namespace Xinim.Host.Daemon;
 /// The devices that the daemon takes, and what it changed to take them: bindings are put back and device models ended when it goes,
 /// also when only some of the devices could be had.
 /// </summary>
-internal sealed class DeviceSet(ILogger log, DaemonOptions options) : IDisposable
+internal sealed class DeviceSet(ILogger log, DaemonOptions options, Supervisor.Supervisor supervisor, DaemonConfiguration configuration, ManifestStore manifests) : IDisposable
 {
     /// <summary>Users of device models follow those of drivers.</summary>
     private const uint ModelUserOffset = 500;
@@ -22,20 +22,52 @@ internal sealed class DeviceSet(ILogger log, DaemonOptions options) : IDisposabl
     private readonly PciEnumerator _bus = new();
     private readonly DriverBinding _binding = new();
     private readonly List<PciAddress> _bound = [];
+    private readonly HashSet<PciAddress> _opening = [];
     private readonly List<RemoteMachine> _machines = [];
     private QemuProgram? _qemu;
 
     /// <summary>Opens every device and gives it to the supervisor.</summary>
     /// <exception cref="LinuxException">One of them cannot be had; says why and what to do.</exception>
-    public void OpenAll(Supervisor.Supervisor supervisor, DaemonConfiguration configuration, ManifestStore manifests)
+    public void OpenAll()
     {
-        IReadOnlyList<DeviceConfiguration> wanted = configuration.Devices.Count > 0 ? configuration.Devices : FindBound(manifests);
-        if (wanted.Count == 0)
-            throw new LinuxException("there is nothing to drive: no device is bound to vfio-pci that a driver is installed for; run 'xinim bind ADDRESS' (see 'xinim list'), or name devices in a configuration file (--config)");
+        IReadOnlyList<DeviceConfiguration> wanted = configuration.Devices.Count > 0 ? configuration.Devices : FindBound();
+        if (wanted.Count == 0 && !configuration.WaitForDevices)
+            throw new LinuxException("there is nothing to drive: no device is bound to vfio-pci that a driver is installed for; run 'xinim bind ADDRESS' (see 'xinim list'), or name devices in a configuration file (--config), or let it wait for them ("waitForDevices": true)");
         foreach (DeviceConfiguration device in wanted)
         {
-            if (device.Device.StartsWith(RemoteModel.Prefix, StringComparison.Ordinal)) OpenRemote(supervisor, configuration, device);
-            else supervisor.Add(OpenPci(device.Device), device);
+            if (IsRemote(device)) OpenRemote(device);
+            else if (configuration.WaitForDevices && _bus.TryFind(PciAddress.Parse(device.Device)) is null) log.LogInformation("{Device} is not there yet", device.Device);
+            else supervisor.Add(OpenPci(PciAddress.Parse(device.Device)), device);
+        }
+    }
+
+    /// <summary>A function has appeared: it is taken if the configuration names it. On the supervisor's loop, as all that follows.</summary>
+    public void OnAppeared(PciAddress address)
+    {
+        if (Wish(address) is { } wish) TakeLater(address, wish);
+    }
+
+    /// <summary>A function was given to vfio-pci by somebody: it is taken if the configuration names it, or names none and there is a driver.</summary>
+    public void OnBound(PciAddress address)
+    {
+        DeviceConfiguration? found = configuration.Devices.Count == 0 ? FindBound().Find(device => device.Device == address.ToString()) : null;
+        if ((Wish(address) ?? found) is { } wish) TakeLater(address, wish);
+    }
+
+    /// <summary>A function has gone: there is no binding left to put back.</summary>
+    public void OnRemoved(PciAddress address)
+    {
+        lock (_bound) _bound.Remove(address);
+        supervisor.Remove(address.ToString(), "it was unplugged");
+    }
+
+    /// <summary>Takes whatever could be taken and is not.</summary>
+    public void LookAgain()
+    {
+        foreach (PciFunction function in _bus.Enumerate())
+        {
+            if (function.Driver == DriverBinding.VfioDriver) OnBound(function.Address);
+            else OnAppeared(function.Address);
         }
     }
 
@@ -55,21 +87,59 @@ internal sealed class DeviceSet(ILogger log, DaemonOptions options) : IDisposabl
         }
     }
 
-    private List<DeviceConfiguration> FindBound(ManifestStore manifests) =>
+    private static bool IsRemote(DeviceConfiguration device) => device.Device.StartsWith(RemoteModel.Prefix, StringComparison.Ordinal);
+
+    private DeviceConfiguration? Wish(PciAddress address)
+        => configuration.Devices.FirstOrDefault(device => !IsRemote(device) && PciAddress.Parse(device.Device) == address);
+
+    /// <summary>Binding and opening wait for the kernel, which may itself wait for a device: not on the loop, where every driver is looked after.</summary>
+    private void TakeLater(PciAddress address, DeviceConfiguration wish)
+    {
+        if (supervisor.Has(address.ToString()) || !_opening.Add(address)) return;
+        Task.Run(() =>
+        {
+            Action then;
+            try
+            {
+                VfioBackend backend = OpenPci(address);
+                then = () => supervisor.Add(backend, wish);
+            }
+            catch (Exception exception) when (exception is LinuxException or Vfio.DeviceFaultException)
+            {
+                then = () => throw exception;
+            }
+
+            supervisor.Loop.Post(() => Conclude(address, then));
+        });
+    }
+
+    private void Conclude(PciAddress address, Action then)
+    {
+        _opening.Remove(address);
+        try
+        {
+            then();
+        }
+        catch (Exception exception) when (exception is LinuxException or Vfio.DeviceFaultException)
+        {
+            log.LogError("{Address} has appeared and cannot be taken: {Reason}", address, exception.Message);
+        }
+    }
+
+    private List<DeviceConfiguration> FindBound() =>
     [
         .. _bus.Enumerate()
             .Where(function => function.Driver == DriverBinding.VfioDriver && manifests.For(function.Identity) is not null)
             .Select(function => new DeviceConfiguration { Device = function.Address.ToString() }),
     ];
 
-    private VfioBackend OpenPci(string name)
+    private VfioBackend OpenPci(PciAddress address)
     {
-        PciAddress address = PciAddress.Parse(name);
         PciFunction function = _bus.Find(address);
         if (function.Driver != DriverBinding.VfioDriver)
         {
             string? previous = _binding.Bind(address, allowUnsafeDma: options.AllowUnsafeDma);
-            _bound.Add(address);
+            lock (_bound) _bound.Add(address);
             log.LogInformation("{Address} taken from {Driver}", address, previous ?? "no driver");
         }
 
@@ -78,7 +148,7 @@ internal sealed class DeviceSet(ILogger log, DaemonOptions options) : IDisposabl
         return backend;
     }
 
-    private void OpenRemote(Supervisor.Supervisor supervisor, DaemonConfiguration configuration, DeviceConfiguration device)
+    private void OpenRemote(DeviceConfiguration device)
     {
         RemoteModel model = RemoteModel.Parse(device.Device, device.Netdev, null, device.Properties);
         if (_qemu is null)

@@ -19,6 +19,9 @@ public sealed record DaemonConfiguration
     /// <summary>False: drivers see the daemon's files, network and processes and have every system call; to look at one with a debugger.</summary>
     public bool Sandbox { get; set; } = true;
 
+    /// <summary>Start although a named device is missing, or there is none at all: what appears later is taken then. False: that is an error.</summary>
+    public bool WaitForDevices { get; set; }
+
     /// <summary>Devices to take. Empty: every function that is bound to vfio-pci and has a driver.</summary>
     public IReadOnlyList<DeviceConfiguration> Devices { get; set; } = [];
 }

@@ -238,7 +238,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         Backend.Unmap(_workIova, _work.Size);
         _work.Dispose();
         Backend.Dispose();
-        _launch.Sandbox?.Dispose();
+        Launch.Sandbox?.Dispose();
     }
 
     private StartMessage StartMessageFor() => new()

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 using System.Text.Json.Serialization;
 using Xinim.Ipc.Protocols;
@@ -24,7 +23,7 @@ public sealed record DriverManifest
     /// <summary>The class protocol that it speaks; <c>network</c> is the one that there is.</summary>
     public required string Class { get; init; }
 
-    /// <summary>Devices by ids, <c>vendor:device</c> in hexadecimal.</summary>
+    /// <summary>Devices by ids or class; the forms are those of <see cref="DeviceMatch"/>. Where several drivers match, the most specific entry wins.</summary>
     public required IReadOnlyList<string> Matches { get; init; }
 
     /// <summary>Bytes of descriptor memory.</summary>
@@ -48,8 +47,9 @@ public sealed record DriverManifest
     /// <summary>What its process may use up.</summary>
     public DriverLimits Limits { get; set; } = new();
 
-    /// <summary>True where one of the ids is the device's.</summary>
-    public bool IsFor(PciIdentity identity) => Matches.Any(match => ParseMatch(match) == (identity.Vendor, identity.Device));
+    /// <summary>How specifically one of the entries matches the device; 0 where none does.</summary>
+    internal int RankFor(PciIdentity identity)
+        => Matches.Select(DeviceMatch.Parse).Where(match => match!.IsFor(identity)).Select(match => match!.Rank).DefaultIfEmpty().Max();
 
     /// <summary>What is wrong with it; null if nothing is.</summary>
     internal string? Problem()
@@ -59,26 +59,15 @@ public sealed record DriverManifest
         if (string.IsNullOrWhiteSpace(Executable)) return "'executable' is empty; it is a file name such as xinim-driver, or an absolute path";
         if (Class != "network") return $"'class' is '{Class}'; allowed: network";
         if (Matches.Count == 0) return "'matches' is empty; list ids such as \"8086:100e\"";
-        if (Matches.Any(match => ParseMatch(match) is null))
+        foreach (string? match in Matches)
         {
-            string? wrong = Matches.First(match => ParseMatch(match) is null);
-            return $"'matches' has '{wrong}'; write vendor:device in hexadecimal, such as 8086:100e";
+            if (DeviceMatch.Parse(match) is null) return $"'matches' has '{match}'; write {DeviceMatch.Forms}";
         }
 
         if (DmaBytes is < 4096 or > 1 << 30) return $"'dmaBytes' is {DmaBytes}; allowed: 4096 to {1 << 30}";
         if (StartLimit is < 1 or > 600_000) return $"'startLimit' is {StartLimit}; allowed: 1 to 600000 milliseconds";
         if (AnswerLimit is < 1 or > 600_000) return $"'answerLimit' is {AnswerLimit}; allowed: 1 to 600000 milliseconds";
         return Heartbeat.Problem() ?? (Restart.Problem() is { } problem ? $"'restart': {problem}" : Limits.Problem());
-    }
-
-    private static (ushort Vendor, ushort Device)? ParseMatch(string? match)
-    {
-        string[] parts = (match ?? "").Split(':');
-        return parts.Length == 2
-            && ushort.TryParse(parts[0], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ushort vendor)
-            && ushort.TryParse(parts[1], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ushort device)
-                ? (vendor, device)
-                : null;
     }
 }
 

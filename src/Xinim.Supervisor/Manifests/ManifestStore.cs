@@ -23,8 +23,12 @@ public sealed class ManifestStore
     /// <summary>Driver names in order.</summary>
     public IEnumerable<string> Names => _manifests.Keys.Order(StringComparer.Ordinal);
 
-    /// <summary>The driver for a device; null where there is none.</summary>
-    public DriverManifest? For(PciIdentity identity) => _manifests.Values.FirstOrDefault(manifest => manifest.IsFor(identity));
+    /// <summary>The driver for a device: the one that matches most specifically, of equal ones the first by name; null where there is none.</summary>
+    public DriverManifest? For(PciIdentity identity)
+    {
+        DriverManifest? best = _manifests.Values.OrderBy(manifest => manifest.Name, StringComparer.Ordinal).MaxBy(manifest => manifest.RankFor(identity));
+        return best?.RankFor(identity) > 0 ? best : null;
+    }
 
     /// <exception cref="LinuxException">There is no driver of that name.</exception>
     public DriverManifest ByName(string name) => _manifests.TryGetValue(name, out DriverManifest? manifest)

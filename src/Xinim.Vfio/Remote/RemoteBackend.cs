@@ -61,6 +61,8 @@ public sealed class RemoteBackend : IDeviceBackend
 
     public IReadOnlyList<SafeFileHandle> DriverHandles => _driverHandles;
 
+    public SafeFileHandle? RemovalRequested => null;
+
     /// <summary>
     /// Makes a region visible to the model. May be called while a driver runs. Always readable and writable, whatever
     /// <paramref name="deviceAccess"/> says: QEMU maps every region shared and writable (hw/remote/memory.c), and one whose descriptor

@@ -46,11 +46,8 @@ public sealed class VfioBackend : IDeviceBackend
     /// <summary>The address space, for a status display and for tests; null where there is no IOMMU.</summary>
     public VfioContainer? Container => HasIommu ? _container : null;
 
-    /// <summary>
-    /// Becomes readable when somebody wants the device back: unbinding and hot-unplug wait in the kernel until the descriptor is closed
-    /// everywhere (VFIO_PCI_REQ_IRQ_INDEX). Stop the driver and dispose of this object then.
-    /// </summary>
-    public SafeFileHandle RemovalRequested => _removal ??= ArmRemovalEvent();
+    /// <summary>The kernel waits until the device's descriptor is closed everywhere (VFIO_PCI_REQ_IRQ_INDEX).</summary>
+    public SafeFileHandle? RemovalRequested => _removal ??= ArmRemovalEvent();
 
     /// <summary>Opens a device.</summary>
     /// <param name="address">Bound to vfio-pci by the caller.</param>

@@ -22,6 +22,9 @@ internal sealed class RecordingBackend : IDeviceBackend
 
     public IReadOnlyList<SafeFileHandle> DriverHandles => [_device];
 
+    /// <summary>Signalled by a test that wants the device back.</summary>
+    public SafeFileHandle RemovalRequested { get; } = Descriptor.CreateEvent();
+
     /// <summary>What was done, in order: Map, Unmap, DisableInterrupts, ClearBusMaster, Reset, Dispose.</summary>
     public List<string> Calls { get; } = [];
 
@@ -64,6 +67,7 @@ internal sealed class RecordingBackend : IDeviceBackend
     {
         Record(nameof(Dispose));
         _device.Dispose();
+        RemovalRequested.Dispose();
     }
 
     private void Record(string call)

@@ -93,7 +93,7 @@ public sealed class ManifestStoreTests : IDisposable
     [InlineData("\"xinim-driver\"", "\"\"", "'executable' is empty")]
     [InlineData("\"network\"", "\"sound\"", "'class' is 'sound'; allowed: network")]
     [InlineData("[ \"8086:100e\", \"8086:10D3\" ]", "[]", "'matches' is empty")]
-    [InlineData("\"8086:100e\"", "\"8086-100e\"", "'matches' has '8086-100e'; write vendor:device in hexadecimal, such as 8086:100e")]
+    [InlineData("\"8086:100e\"", "\"8086-100e\"", "'matches' has '8086-100e'; write vendor:device, vendor:device:subvendor:subdevice, vendor:* or class:CC")]
     [InlineData("\"8086:100e\"", "\"8086:100e:1\"", "'matches' has '8086:100e:1'")]
     [InlineData("\"8086:100e\"", "null", "'matches' has ''")]
     [InlineData("\"1\"", "\"1\", \"dmaBytes\": 4095", "'dmaBytes' is 4095; allowed: 4096 to 1073741824")]
