@@ -14,7 +14,7 @@ internal sealed class RawInterrupts : IDisposable
     // [SDM] 13.4.17 to 13.4.21: the same places on the 82574L.
     private const uint Icr = 0xc0, Ics = 0xc8, Ims = 0xd0, Imc = 0xd8, Ivar = 0xe4;
 
-    // "Small receive packet": nothing but a test raises it, as RSRPD is 0 [SDM] 13.4.40.
+    // "Small receive packet": nothing but a test raises it, as RSRPD is 0 [SDM] 13.4.32.
     private const uint SmallPacket = 1 << 16, Other = 1 << 24;
     private readonly Mmio _registers;
     private readonly uint _cause;

@@ -17,7 +17,7 @@ internal sealed class E1000TxQueue
     /// <summary>Buffers that one frame may have; QEMU 7.2's 82574 silently drops a frame of more.</summary>
     public const uint MaxBuffers = 64;
 
-    /// <summary>Bytes of a frame that is to be segmented: its IP packet has a 16-bit length [82574 §7.2.6].</summary>
+    /// <summary>Bytes of a frame that is to be segmented: its IP packet has a 16-bit length [82574 §7.3].</summary>
     public const uint MaxSegmentedFrame = 65535;
 
     private const uint PatienceSeconds = 5;
