@@ -48,6 +48,9 @@ public sealed class Supervisor : IDisposable
         _manifests = manifests;
         _log = log;
         _listener = SocketSetup.Listen(configuration);
+        // The socket is this daemon's now: what a former one left behind is nobody's.
+        IReadOnlyList<int> orphans = ProcessNotes.EndAll(configuration.ProcessFolder());
+        if (orphans.Count != 0) log.LogWarning("ended what a former daemon left running: process {Processes}", string.Join(", ", orphans));
         _loop.Watch(_listener.Handle, OnClient);
         _loop.Every(CounterPeriod, RefreshCounters);
     }
@@ -159,7 +162,7 @@ public sealed class Supervisor : IDisposable
     {
         string executable = _manifests.ExecutableOf(manifest);
         uint? user = Environment.IsPrivilegedProcess ? FreeUser() : null;
-        LaunchRequest launch = new() { Executable = executable, Arguments = [name], User = user };
+        LaunchRequest launch = new() { Executable = executable, Arguments = [name], User = user, Notes = _configuration.ProcessFolder() };
         if (!_configuration.Sandbox)
         {
             _log.LogWarning("{Device}: NO SANDBOX: its driver sees the files, the network and the processes of this machine", name);

@@ -164,9 +164,9 @@ public sealed class StopTests
         bench.Supervisor.Add(devices[0], new DeviceConfiguration { Device = devices[0].Name, Name = "net1" });
         bench.Supervisor.Add(devices[1], new DeviceConfiguration { Device = devices[1].Name });
         bench.Supervisor.Add(devices[2], new DeviceConfiguration { Device = devices[2].Name, Name = "lan" });
-        LinuxException exception = Assert.Throws<LinuxException>(() => bench.Supervisor.Add(devices[3], new DeviceConfiguration { Device = devices[3].Name, Name = "net2" }));
+        LinuxException exception = Assert.Throws<LinuxException>(() => bench.Supervisor.Add(devices[3], new DeviceConfiguration { Device = devices[3].Name, Name = "net0" }));
 
-        Assert.Equal("net1, net2, lan", bench.Supervisor.DeviceNames);
-        Assert.Contains("the name 'net2' of 0000:00:05.0 is another device's", exception.Message, StringComparison.Ordinal);
+        Assert.Equal("net1, net0, lan", bench.Supervisor.DeviceNames);
+        Assert.Contains("the name 'net0' of 0000:00:05.0 is another device's", exception.Message, StringComparison.Ordinal);
     }
 }

@@ -21,7 +21,7 @@ internal sealed class DeviceSet(ILogger log, DaemonOptions options, Supervisor.S
 
     private readonly PciEnumerator _bus = new();
     private readonly DriverBinding _binding = new();
-    private readonly List<PciAddress> _bound = [];
+    private readonly TakenDevices _taken = new(configuration.TakenFolder());
     private readonly HashSet<PciAddress> _opening = [];
     private readonly List<RemoteMachine> _machines = [];
     private QemuProgram? _qemu;
@@ -30,15 +30,22 @@ internal sealed class DeviceSet(ILogger log, DaemonOptions options, Supervisor.S
     /// <exception cref="LinuxException">One of them cannot be had; says why and what to do.</exception>
     public void OpenAll()
     {
+        GiveBackUnwanted();
         IReadOnlyList<DeviceConfiguration> wanted = configuration.Devices.Count > 0 ? configuration.Devices : FindBound();
         if (wanted.Count == 0 && !configuration.WaitForDevices)
-            throw new LinuxException("there is nothing to drive: no device is bound to vfio-pci that a driver is installed for; run 'xinim bind ADDRESS' (see 'xinim list'), or name devices in a configuration file (--config), or let it wait for them ("waitForDevices": true)");
+            throw new LinuxException("there is nothing to drive: no device is bound to vfio-pci that a driver is installed for; run 'xinim bind ADDRESS' (see 'xinim list'), or name devices in a configuration file (--config), or let it wait for them with 'waitForDevices'");
         foreach (DeviceConfiguration device in wanted)
         {
             if (IsRemote(device)) OpenRemote(device);
             else if (configuration.WaitForDevices && _bus.TryFind(PciAddress.Parse(device.Device)) is null) log.LogInformation("{Device} is not there yet", device.Device);
             else supervisor.Add(OpenPci(PciAddress.Parse(device.Device)), device);
         }
+    }
+
+    /// <summary>What a former daemon took, crashed over, and nobody wants any more.</summary>
+    private void GiveBackUnwanted()
+    {
+        foreach (PciAddress address in _taken.All.Where(address => Wish(address) is null)) GiveBack(address);
     }
 
     /// <summary>A function has appeared: it is taken if the configuration names it. On the supervisor's loop, as all that follows.</summary>
@@ -57,7 +64,7 @@ internal sealed class DeviceSet(ILogger log, DaemonOptions options, Supervisor.S
     /// <summary>A function has gone: there is no binding left to put back.</summary>
     public void OnRemoved(PciAddress address)
     {
-        lock (_bound) _bound.Remove(address);
+        if (Directory.Exists(configuration.TakenFolder())) _taken.Remove(address);
         supervisor.Remove(address.ToString(), "it was unplugged");
     }
 
@@ -74,16 +81,19 @@ internal sealed class DeviceSet(ILogger log, DaemonOptions options, Supervisor.S
     public void Dispose()
     {
         foreach (RemoteMachine machine in _machines) machine.Dispose();
-        foreach (PciAddress address in _bound)
+        foreach (PciAddress address in _taken.All) GiveBack(address);
+    }
+
+    private void GiveBack(PciAddress address)
+    {
+        try
         {
-            try
-            {
-                log.LogInformation("{Address} goes back to {Driver}", address, _binding.Restore(address) ?? "no driver");
-            }
-            catch (LinuxException exception)
-            {
-                log.LogError("{Address} could not be given back: {Reason}", address, exception.Message);
-            }
+            if (_bus.TryFind(address) is not null) log.LogInformation("{Address} goes back to {Driver}", address, _binding.Restore(address) ?? "no driver");
+            _taken.Remove(address);
+        }
+        catch (LinuxException exception)
+        {
+            log.LogError("{Address} could not be given back: {Reason}", address, exception.Message);
         }
     }
 
@@ -138,14 +148,28 @@ internal sealed class DeviceSet(ILogger log, DaemonOptions options, Supervisor.S
         PciFunction function = _bus.Find(address);
         if (function.Driver != DriverBinding.VfioDriver)
         {
-            string? previous = _binding.Bind(address, allowUnsafeDma: options.AllowUnsafeDma);
-            lock (_bound) _bound.Add(address);
+            string? previous = Bind(address);
             log.LogInformation("{Address} taken from {Driver}", address, previous ?? "no driver");
         }
 
         VfioBackend backend = VfioBackend.Open(address, new VfioOptions { AllowUnsafeDma = options.AllowUnsafeDma });
         if (!backend.HasIommu) log.LogWarning("{Address}: UNSAFE DMA: no IOMMU keeps this device from any memory of this machine", address);
         return backend;
+    }
+
+    /// <summary>Noted first: a daemon that crashes in between leaves nothing that nobody knows of.</summary>
+    private string? Bind(PciAddress address)
+    {
+        _taken.Add(address);
+        try
+        {
+            return _binding.Bind(address, allowUnsafeDma: options.AllowUnsafeDma);
+        }
+        catch
+        {
+            _taken.Remove(address);
+            throw;
+        }
     }
 
     private void OpenRemote(DeviceConfiguration device)
@@ -158,7 +182,7 @@ internal sealed class DeviceSet(ILogger log, DaemonOptions options, Supervisor.S
         }
 
         uint? user = Environment.IsPrivilegedProcess ? configuration.DriverUserBase + ModelUserOffset + (uint)_machines.Count : null;
-        RemoteMachine machine = RemoteMachine.Start(_qemu, model, user);
+        RemoteMachine machine = RemoteMachine.Start(_qemu, model, user, configuration.ProcessFolder());
         _machines.Add(machine);
         IDeviceBackend backend = machine.Backend;
         machine.Watch(supervisor.Loop, reason => supervisor.Disappear(backend, reason));

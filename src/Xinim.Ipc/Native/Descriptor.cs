@@ -68,6 +68,6 @@ public static unsafe class Descriptor
         return ready;
     }
 
-    internal static SafeFileHandle Own(int descriptor, string failure)
+    public static SafeFileHandle Own(int descriptor, string failure)
         => descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true) : throw LinuxException.Last(failure);
 }

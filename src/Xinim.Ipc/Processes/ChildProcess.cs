@@ -35,6 +35,9 @@ public sealed unsafe class ChildProcess : IDisposable
     /// <summary>How it ended; null while it runs or was not reaped.</summary>
     public ExitReport? Exit { get; private set; }
 
+    /// <summary>A file that exists for as long as the process was not reaped; null for none.</summary>
+    internal string? Note { get; set; }
+
     /// <summary>Sends a signal; nothing happens to a process that has ended.</summary>
     public void Signal(PosixSignalNumber signal)
     {
@@ -53,6 +56,7 @@ public sealed unsafe class ChildProcess : IDisposable
         if (Unsafe.ReadUnaligned<int>(info + PidOffset) == 0) return false;
         int status = Unsafe.ReadUnaligned<int>(info + StatusOffset);
         Exit = Unsafe.ReadUnaligned<int>(info + CodeOffset) == CLD_EXITED ? new ExitReport(status, 0) : new ExitReport(0, status);
+        if (Note is not null) File.Delete(Note);
         return true;
     }
 

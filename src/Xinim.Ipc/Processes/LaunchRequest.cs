@@ -24,6 +24,9 @@ public sealed record LaunchRequest
     /// <summary>The user that the child runs as, with the group of the same number and no others; null for the launcher's own.</summary>
     public uint? User { get; init; }
 
+    /// <summary>A folder in which the process is noted while it lives, for <see cref="ProcessNotes.EndAll"/> after a crash; null for none.</summary>
+    public string? Notes { get; init; }
+
     /// <summary>Where the child lives; null for where the launcher does, with every system call.</summary>
     public Sandbox? Sandbox { get; init; }
 

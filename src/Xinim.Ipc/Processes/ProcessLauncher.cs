@@ -48,9 +48,24 @@ public static class ProcessLauncher
             AwaitEnd(thread);
         }
 
-        if (plan.Failure is null && error == 0) return child ?? new ChildProcess(pid);
+        if (plan.Failure is null && error == 0) return Note(child ?? new ChildProcess(pid), request);
         child?.Dispose();
         throw plan.Failure ?? SpawnArguments.Failure(error, request);
+    }
+
+    private static ChildProcess Note(ChildProcess child, LaunchRequest request)
+    {
+        if (request.Notes is not { } folder) return child;
+        try
+        {
+            child.Note = ProcessNotes.Add(folder, child.Pid);
+            return child;
+        }
+        catch
+        {
+            child.Dispose();
+            throw;
+        }
     }
 
     /// <summary>

@@ -10,6 +10,15 @@ public sealed record DaemonConfiguration
     /// <summary>Path of the socket that clients connect to.</summary>
     public string Socket { get; set; } = RuntimePaths.Socket;
 
+    /// <summary>What the daemon remembers on disk, beside its socket: nothing that has to outlive the machine.</summary>
+    internal string StateFolder() => Socket + ".state";
+
+    /// <summary>A file for each process that the daemon has started.</summary>
+    public string ProcessFolder() => Path.Combine(StateFolder(), "processes");
+
+    /// <summary>A file for each device that the daemon took from the kernel and is to give back.</summary>
+    public string TakenFolder() => Path.Combine(StateFolder(), "taken");
+
     /// <summary>Group whose members may connect; root and the daemon's own user always may. Null: nobody else.</summary>
     public string? SocketGroup { get; set; }
 

@@ -27,8 +27,9 @@ public sealed class RemoteMachine : IDisposable
 
     /// <summary>Starts the model and waits until it answers.</summary>
     /// <param name="user">User of the process; null for the daemon's own.</param>
+    /// <param name="notes">Folder of <see cref="LaunchRequest.Notes"/>.</param>
     /// <exception cref="LinuxException">QEMU is missing or refused its arguments.</exception>
-    public static RemoteMachine Start(QemuProgram qemu, RemoteModel model, uint? user)
+    public static RemoteMachine Start(QemuProgram qemu, RemoteModel model, uint? user, string? notes = null)
     {
         (SafeFileHandle mine, SafeFileHandle its) = RemoteLink.CreateSocketPair();
         ChildProcess process;
@@ -36,7 +37,7 @@ public sealed class RemoteMachine : IDisposable
         {
             try
             {
-                process = ProcessLauncher.Start(new LaunchRequest { Executable = qemu.Path, Arguments = model.CommandLine(ModelSocket), Handles = [its], User = user });
+                process = ProcessLauncher.Start(new LaunchRequest { Executable = qemu.Path, Arguments = model.CommandLine(ModelSocket), Handles = [its], User = user, Notes = notes });
             }
             catch
             {

@@ -31,6 +31,7 @@ public sealed class LabDaemon : IDisposable
         _process = Start([.. prefix ?? [], Executable, "daemon", "--config", WriteConfiguration(_folder.FullName, Socket, devices)]);
         _reader = new Thread(Read) { IsBackground = true };
         _reader.Start();
+        Await("serving", 1);
         Await("ready after", devices.Length);
     }
 
@@ -50,7 +51,7 @@ public sealed class LabDaemon : IDisposable
     public static string WriteConfiguration(string folder, string socket, params string[] devices)
     {
         string path = Path.Combine(folder, "xinim.json");
-        File.WriteAllText(path, $$"""{ "socket": "{{socket}}", "devices": [ {{string.Join(", ", devices.Select(device => $$"""{ "device": "{{device}}" }"""))}} ] }""");
+        File.WriteAllText(path, $$"""{ "socket": "{{socket}}", "waitForDevices": {{(devices.Length == 0 ? "true" : "false")}}, "devices": [ {{string.Join(", ", devices.Select(device => $$"""{ "device": "{{device}}" }"""))}} ] }""");
         return path;
     }
 
@@ -86,6 +87,14 @@ public sealed class LabDaemon : IDisposable
                 Assert.True(more && Stopwatch.GetElapsedTime(start) < Limit, $"the daemon did not say '{text}' {times} times:\n{string.Join('\n', _log)}");
             }
         }
+    }
+
+    /// <summary>Ends it without a word.</summary>
+    public void Kill()
+    {
+        _process.Kill();
+        _process.WaitForExit();
+        _reader.Join();
     }
 
     /// <summary>SIGTERM, as systemd sends it.</summary>

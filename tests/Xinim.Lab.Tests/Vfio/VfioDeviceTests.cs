@@ -147,10 +147,10 @@ public sealed class VfioDeviceTests
         Task unbinding;
         try
         {
-            Assert.Equal(0ul, LabDevice.Take(backend.RemovalRequested, 0));
+            Assert.Equal(0ul, LabDevice.Take(backend.RemovalRequested!, 0));
             // Blocks in the kernel.
             unbinding = Task.Run(() => File.WriteAllText("/sys/bus/pci/drivers/vfio-pci/unbind", lab.Address.ToString()), TestContext.Current.CancellationToken);
-            Assert.NotEqual(0ul, LabDevice.Take(backend.RemovalRequested, 5000));
+            Assert.NotEqual(0ul, LabDevice.Take(backend.RemovalRequested!, 5000));
             Assert.False(unbinding.IsCompleted);
         }
         finally

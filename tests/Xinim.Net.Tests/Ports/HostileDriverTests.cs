@@ -74,7 +74,8 @@ public sealed class HostileDriverTests
         fixture.Nic.Deliver([2]);
         FakeNic.Put(fixture.Nic.Rings.Received, new NetBuffer { Cookie = 99 });
 
-        Assert.Equal([[1], [2]], fixture.Receive());
+        Assert.Equal(2u, fixture.Port.Receive(_into));
+        Assert.Equal([1, 2], [fixture.Port.Data(_into[0])[0], fixture.Port.Data(_into[1])[0]]);
         AssertReportedAndReplaced(fixture, () => Assert.Equal(0u, fixture.Port.Receive(_into)), "buffer 99");
     }
 
