@@ -3,6 +3,7 @@ using Xinim.Ipc.Memory;
 using Xinim.Ipc.Native;
 using Xinim.Lab.Tests.Vfio;
 using Xinim.Vfio.Dma;
+using Xinim.Vfio.Registers;
 using Xinim.Vfio.Vfio;
 
 namespace Xinim.HostileDriver;
@@ -11,6 +12,7 @@ namespace Xinim.HostileDriver;
 internal static class DeviceEscapes
 {
     private const int FrameBytes = 512;
+    private const byte Own = 0x3C;
     private const long SourceOffset = 1 << 20, TargetOffset = SourceOffset + 4096;
 
     /// <summary>linux/vfio.h and vfio_pci_core.h: a region's number stands in the high bits of the offset; configuration space is number 7.</summary>
@@ -23,36 +25,37 @@ internal static class DeviceEscapes
         DmaArena arena = new(new DmaRegion(0, new Iova(victim.WorkIova), victim.Work.Size, RegionAccess.ReadWrite, victim.Work));
         RawE1000 nic = new(device);
         nic.Start(arena);
-        AwaitReceiver(victim, nic);
+        Wait.Until(() => nic.LinkIsUp, TimeSpan.FromSeconds(30), "STATUS.LU", TimeSpan.FromMilliseconds(5));
+        // QEMU receives nothing in the first second after RCTL was written (hw/net/e1000.c, flush_queue_timer).
+        Wait.Pause(TimeSpan.FromMilliseconds(1100));
+        victim.Work.Slice(SourceOffset, FrameBytes).Fill(Own);
         Iova work = new(victim.WorkIova);
-        // The first megabyte above where PCs keep their kernel, the end of what was granted, and an address that is nothing to nobody.
-        foreach (ulong stranger in (ulong[])[0x10_0000, 0x100_0000, victim.WorkIova + (ulong)victim.Work.Size, 0x7000_0000_0000])
+        SayWhetherItWorks(victim, nic, work);
+        // Where PCs keep their kernel, a megabyte of ordinary memory, the end of what was granted, and an address that is nothing to nobody.
+        ulong[] strangers = [0x10_0000, 0x100_0000, victim.WorkIova + (ulong)victim.Work.Size, 0x7000_0000_0000];
+        foreach (ulong stranger in strangers)
         {
-            victim.Work.Slice(TargetOffset, FrameBytes).Fill(0xA5);
-            nic.TryCopy(new Iova(stranger), work + TargetOffset, FrameBytes);
-            nic.Received();
-            bool read = victim.Work.Slice(TargetOffset, FrameBytes).ContainsAnyExcept((byte)0xA5, (byte)0, (byte)0xFF);
-            victim.Say($"ESCAPE DMA from 0x{stranger:x}: {(read ? "succeeded" : "nothing came")}");
             nic.TryCopy(work + SourceOffset, new Iova(stranger), FrameBytes);
             victim.Say($"ESCAPE DMA to 0x{stranger:x}: tried");
         }
 
-        bool still = nic.TryCopy(work + SourceOffset, work + TargetOffset, FrameBytes);
-        victim.Say($"DMA within the grant: {(still ? "works" : "stopped")}");
-        device.Reset();
+        foreach (ulong stranger in strangers)
+        {
+            victim.Work.Slice(TargetOffset, FrameBytes).Fill(Own);
+            nic.TryCopy(new Iova(stranger), work + TargetOffset, FrameBytes);
+            nic.Received();
+            bool came = victim.Work.Slice(TargetOffset, FrameBytes).ContainsAnyExcept(Own, (byte)0);
+            victim.Say($"ESCAPE DMA from 0x{stranger:x}: {(came ? "succeeded" : "nothing came")}");
+        }
     }
 
-    /// <summary>QEMU's model receives nothing in the first second after it was enabled (hw/net/e1000.c, flush_queue_timer); copies until one arrives.</summary>
-    private static void AwaitReceiver(Victim victim, RawE1000 nic)
+    /// <summary>The attack would work if it were let: a frame is copied within the grant.</summary>
+    private static void SayWhetherItWorks(Victim victim, RawE1000 nic, Iova work)
     {
-        victim.Work.Slice(SourceOffset, FrameBytes).Fill(0x3C);
-        for (int tries = 0; tries < 50; tries++)
-        {
-            nic.TryCopy(new Iova(victim.WorkIova) + SourceOffset, new Iova(victim.WorkIova) + TargetOffset, FrameBytes);
-            if (!nic.Received()) continue;
-            victim.Say("DMA within the grant: works");
-            return;
-        }
+        victim.Work.Slice(TargetOffset, FrameBytes).Clear();
+        bool copied = nic.TryCopy(work + SourceOffset, work + TargetOffset, FrameBytes) && nic.Received();
+        bool same = victim.Work.Slice(TargetOffset, FrameBytes).SequenceEqual(victim.Work.Slice(SourceOffset, FrameBytes));
+        victim.Say($"DMA within the grant: {(copied && same ? "works" : "does not work")}");
     }
 
     /// <summary>Config space of the functions before and behind, and everything else that an offset into the descriptor could name.</summary>

@@ -71,7 +71,7 @@ internal static class Escapes
     private static IEnumerable<(string, Func<long>)> Memory(Victim victim)
     {
         int work = Descriptor.Number(victim.Work.Handle);
-        yield return ("map regions that it was not given", () => MapStrangers(work));
+        yield return ("map regions that it was not given", () => MapStrangers(work, Descriptor.Number(victim.Device)));
         yield return ("grow a shared region", () => Raw.Call(77, work, victim.Work.Size * 2));
         yield return ("shrink a shared region", () => Raw.Call(77, work, 0));
         // FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE: seals against resizing do not stop it.
@@ -117,12 +117,12 @@ internal static class Escapes
         return Raw.Call(302, 0, RLIMIT_NOFILE, (long)unlimited, 0);
     }
 
-    /// <summary>Every number that could be a descriptor, but for its own region's.</summary>
-    private static long MapStrangers(int own)
+    /// <summary>Every number that could be a descriptor, but for its own region's and its device's.</summary>
+    private static long MapStrangers(int work, int device)
     {
         for (int number = 0; number < 4096; number++)
         {
-            if (number != own && Raw.Call(9, 0, 4096, 3, 1, number, 0) > 0) return number;
+            if (number != work && number != device && Raw.Call(9, 0, 4096, 3, 1, number, 0) > 0) return number;
         }
 
         return -9;

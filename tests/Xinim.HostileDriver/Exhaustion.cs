@@ -1,4 +1,5 @@
 using Xinim.HostileDriver.Native;
+using Xinim.Ipc.Native;
 
 namespace Xinim.HostileDriver;
 
@@ -56,7 +57,7 @@ internal static unsafe class Exhaustion
         int started = 0;
         try
         {
-            for (; started < 10_000; started++) new Thread(() => Thread.Sleep(Timeout.Infinite), 64 << 10) { IsBackground = true }.Start();
+            for (; started < 10_000; started++) new Thread(Silence, 64 << 10) { IsBackground = true }.Start();
         }
         catch (OutOfMemoryException)
         {
@@ -81,7 +82,7 @@ internal static unsafe class Exhaustion
         Spin();
     }
 
-    public static void Silence() => Thread.Sleep(Timeout.Infinite);
+    public static void Silence() => Descriptor.Poll(Timeout.Infinite);
 
     /// <summary>More than the supervisor wants to hear.</summary>
     public static void Flood(Victim victim)

@@ -20,12 +20,13 @@ public sealed class LabDaemon : IDisposable
 
     /// <param name="devices">Addresses; their names are net0, net1 and so on.</param>
     /// <param name="socket">By default one of its own.</param>
-    public LabDaemon(string[] devices, string? socket = null)
+    /// <param name="drivers">Folder of manifests; by default the product's.</param>
+    public LabDaemon(string[] devices, string? socket = null, string? drivers = null)
     {
         LabDevice.RequireLab();
         LabDevice.Shell("modprobe", "vfio-pci");
         Socket = socket ?? Path.Combine(_folder.FullName, "xinim.sock");
-        _process = Start(WriteConfiguration(_folder.FullName, Socket, devices));
+        _process = Start(WriteConfiguration(_folder.FullName, Socket, devices), drivers);
         _reader = new Thread(Read) { IsBackground = true };
         _reader.Start();
         Await("ready after", devices.Length);
@@ -102,8 +103,8 @@ public sealed class LabDaemon : IDisposable
         _folder.Delete(recursive: true);
     }
 
-    private static Process Start(string configuration) =>
-        Process.Start(new ProcessStartInfo(Executable, ["daemon", "--config", configuration]) { RedirectStandardOutput = true })!;
+    private static Process Start(string configuration, string? drivers) =>
+        Process.Start(new ProcessStartInfo(Executable, ["daemon", "--config", configuration, .. drivers is null ? (string[])[] : ["--drivers", drivers]]) { RedirectStandardOutput = true })!;
 
     private void Read()
     {
