@@ -47,6 +47,12 @@ build() {
   require dotnet build Xinim.sln --verbosity quiet --nologo
 }
 
+# The attacker is compiled as drivers are: in a driver's room there is no runtime to load.
+publish() {
+  require scripts/build.sh
+  require dotnet publish tests/Xinim.HostileDriver --configuration Release --output artifacts/tests/hostile-driver --verbosity quiet --nologo
+}
+
 install_group() {
   if [[ -x scripts/install.sh ]]; then require scripts/install.sh "$1"; fi
 }
@@ -121,18 +127,18 @@ case "${1:-all}" in
   native)
     install_group remote
     build
-    require scripts/build.sh
+    publish
     run_here -trait needs=qemu
     ;;
   lab)
     build
-    require scripts/build.sh
+    publish
     run_in_lab
     ;;
   all)
     install_group remote
     build
-    require scripts/build.sh
+    publish
     run_here -trait- needs=guest
     run_in_lab
     ;;

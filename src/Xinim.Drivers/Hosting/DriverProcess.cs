@@ -81,6 +81,12 @@ public static class DriverProcess
             Tell(channel, ControlMessage.Fault, generation, exception.Message);
             return ExitFault;
         }
+        catch (Exception exception) when (exception is not OutOfMemoryException)
+        {
+            // A defect of the driver. The runtime would say it to a standard error that leads nowhere.
+            Tell(channel, ControlMessage.Fault, generation, $"{exception}");
+            return ExitFault;
+        }
     }
 
     private static IPciDevice OpenDevice(ChannelMessage start, in StartMessage what)

@@ -18,7 +18,7 @@ public sealed record LaunchRequest
     /// <summary>Descriptors that the child has from number 3 on, in this order. 0 is /dev/null.</summary>
     public IReadOnlyList<SafeFileHandle> Handles { get; init; } = [];
 
-    /// <summary>The child's 1 and 2; null for the launcher's.</summary>
+    /// <summary>The child's 1 and 2; by default the launcher's, and /dev/null in a sandbox.</summary>
     public SafeFileHandle? Output { get; init; }
 
     /// <summary>The user that the child runs as, with the group of the same number and no others; null for the launcher's own.</summary>

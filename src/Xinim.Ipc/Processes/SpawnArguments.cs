@@ -71,9 +71,10 @@ internal sealed unsafe class SpawnArguments : IDisposable
 
     private void RedirectAll(LaunchRequest request)
     {
-        using SafeFileHandle nothing = File.OpenHandle("/dev/null", FileMode.Open, FileAccess.Read);
+        using SafeFileHandle nothing = File.OpenHandle("/dev/null", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
         Redirect(nothing, 0, request);
-        if (request.Output is { } output)
+        // The launcher's own are a terminal to type into, or a log to fill: not for who lives in a sandbox.
+        if ((request.Output ?? (request.Sandbox is null ? null : nothing)) is { } output)
         {
             Redirect(output, 1, request);
             Redirect(output, 2, request);

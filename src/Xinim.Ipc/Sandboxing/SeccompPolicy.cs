@@ -21,6 +21,8 @@ internal static class SeccompPolicy
     private const uint MAP_ANONYMOUS = 0x20;
     private const uint PROT_EXEC = 4;
     private const uint F_SETFL = 4;
+    private const uint SECCOMP_SET_MODE_FILTER = 1;
+    private const uint SECCOMP_FILTER_FLAG_TSYNC = 1;
 
     // linux/vfio.h: DEVICE_GET_INFO, GET_REGION_INFO, GET_IRQ_INFO, SET_IRQS, RESET. Not PCI_HOT_RESET, which reaches other devices.
     private const uint FirstVfioCall = 0x3b6b;
@@ -46,9 +48,10 @@ internal static class SeccompPolicy
             // Its flags lie in memory, where no filter sees them; the C library falls back to clone.
             .When(SystemCall.Clone3, Fail(ENOSYS))
             .Allow(SystemCall.Openat, SystemCall.Access, SystemCall.Newfstatat, SystemCall.Lseek, SystemCall.Readv, SystemCall.ArchPrctl, SystemCall.Uname)
-            .Allow(SystemCall.SetTidAddress, SystemCall.CloseRange, SystemCall.Dup2, SystemCall.Setpgid, SystemCall.Seccomp, SystemCall.Sysinfo)
+            .Allow(SystemCall.SetTidAddress, SystemCall.CloseRange, SystemCall.Dup2, SystemCall.Setpgid)
             .Allow(SystemCall.Getuid, SystemCall.Geteuid, SystemCall.Getgid, SystemCall.Getegid, SystemCall.EpollCreate1);
         filter.Allow(SystemCall.Fcntl, Condition.Is(1, F_SETFL));
+        filter.Allow(SystemCall.Seccomp, Condition.Is(0, SECCOMP_SET_MODE_FILTER), Condition.Is(1, SECCOMP_FILTER_FLAG_TSYNC));
         foreach (uint option in ProcessOptions) filter.Allow(SystemCall.Prctl, Condition.Is(0, option));
         Map(filter, executable: true);
         return (ownPids ? filter.Allow(SystemCall.Tgkill, Condition.Is(0, 1)) : filter.Allow(SystemCall.Tgkill, Condition.Is(2, RuntimeSignal))).ToBytes();
@@ -76,6 +79,8 @@ internal static class SeccompPolicy
             .Allow(SystemCall.Nanosleep, SystemCall.ClockNanosleep, SystemCall.ClockGettime, SystemCall.ClockGetres, SystemCall.Gettimeofday)
             .Allow(SystemCall.Getpid, SystemCall.Gettid, SystemCall.SchedGetaffinity, SystemCall.Getcpu, SystemCall.Getrandom, SystemCall.Getrusage)
             .Allow(SystemCall.SetRobustList, SystemCall.Rseq, SystemCall.Exit, SystemCall.ExitGroup, SystemCall.Writev)
+            // The collector asks how much memory the machine has left.
+            .Allow(SystemCall.Sysinfo)
             .Allow(SystemCall.Ioctl, Condition.Between(1, FirstVfioCall, LastVfioCall))
             // Its own limits, to read: the new ones' pointer is null.
             .Allow(SystemCall.Prlimit64, Condition.Is(0, 0), Condition.Is(2, 0), Condition.HighIsZero(2));

@@ -21,14 +21,16 @@ public sealed class LabDaemon : IDisposable
     /// <param name="devices">Addresses; their names are net0, net1 and so on.</param>
     /// <param name="socket">By default one of its own.</param>
     /// <param name="prefix">A program that starts it, with arguments; by default it is started as root.</param>
-    public LabDaemon(string[] devices, string? socket = null, string[]? prefix = null)
+    /// <param name="drivers">Folder of manifests; by default the product's.</param>
+    public LabDaemon(string[] devices, string? socket = null, string[]? prefix = null, string? drivers = null)
     {
         LabDevice.RequireLab();
         LabDevice.Shell("modprobe", "vfio-pci");
         Socket = socket ?? Path.Combine(_folder.FullName, "xinim.sock");
         // Whoever it runs as makes its socket there.
         File.SetUnixFileMode(_folder.FullName, (UnixFileMode)0b111_111_111);
-        _process = Start([.. prefix ?? [], Executable, "daemon", "--config", WriteConfiguration(_folder.FullName, Socket, devices)]);
+        string[] folder = drivers is null ? [] : ["--drivers", drivers];
+        _process = Start([.. prefix ?? [], Executable, "daemon", "--config", WriteConfiguration(_folder.FullName, Socket, devices), .. folder]);
         _reader = new Thread(Read) { IsBackground = true };
         _reader.Start();
         Await("serving", 1);
