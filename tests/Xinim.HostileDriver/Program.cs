@@ -6,7 +6,7 @@ using Xinim.Ipc.Sandboxing;
 
 // A driver that speaks the control protocol as far as it takes to be given a device, and then does what the name of its manifest says.
 using Channel channel = new(new SafeFileHandle(3, ownsHandle: true));
-using ChannelMessage start = channel.Receive(TimeSpan.FromSeconds(10));
+using ChannelMessage start = channel.Receive(Timeout.InfiniteTimeSpan);
 StartMessage what = start.Get<StartMessage>();
 Victim victim = new(channel, start, what);
 switch (what.Driver.ToString())

@@ -12,6 +12,7 @@ internal sealed class Victim
     private readonly Channel _supervisor;
     private readonly uint _generation;
     private readonly uint _startRequest;
+    private readonly VitalSigns _heart;
 
     public Victim(Channel supervisor, ChannelMessage start, in StartMessage what)
     {
@@ -20,7 +21,8 @@ internal sealed class Victim
         _startRequest = start.Header.Request;
         Work = SharedRegion.Open(start.TakeHandle(0), (long)what.Work.Size, RegionAccess.ReadWrite);
         WorkIova = what.Work.Iova;
-        Device = start.TakeHandle(1);
+        _heart = new VitalSigns(SharedRegion.Open(start.TakeHandle(1), VitalSigns.Bytes, RegionAccess.ReadWrite));
+        Device = start.TakeHandle(2);
         DeviceName = what.Device.ToString();
     }
 
@@ -41,9 +43,10 @@ internal sealed class Victim
         _supervisor.Send(new MessageHeader((uint)ControlMessage.Ready, _generation, _startRequest), default(NetworkDeviceInfo));
         while (_supervisor.TryReceive(out ChannelMessage? message))
         {
+            _heart.Beat();
             if (message is null)
             {
-                Descriptor.Poll(-1, _supervisor.Handle);
+                Descriptor.Poll(100, _supervisor.Handle);
                 continue;
             }
 

@@ -8,13 +8,19 @@ public sealed record DriverLimits
     /// <summary>Address space beyond private and descriptor memory: code, the heap's reservation, rings, registers.</summary>
     private const long Reserved = 512L << 20;
 
+    /// <summary>Processes of one device: the one that serves, the one that waits, and a new version that shows itself.</summary>
+    private const int Processes = 3;
+
     /// <summary>Bytes of private writable memory: heap, stacks, data.</summary>
     public long MemoryBytes { get; set; } = 96 << 20;
 
     /// <summary>Open descriptors.</summary>
     public int Descriptors { get; set; } = 64;
 
-    /// <summary>Threads; holds where the driver has a user of its own.</summary>
+    /// <summary>
+    /// Threads of a process; holds where the driver has a user of its own. Linux counts them by user (getrlimit(2), RLIMIT_NPROC), and a device's
+    /// processes share one: together they may have three times as many.
+    /// </summary>
     public int Threads { get; set; } = 8;
 
     internal string? Problem()
@@ -24,5 +30,5 @@ public sealed record DriverLimits
         return Threads is < 4 or > 256 ? $"'limits.threads' is {Threads}; allowed: 4 to 256" : null;
     }
 
-    internal ResourceLimits For(uint? user, long dmaBytes) => new(MemoryBytes, MemoryBytes + dmaBytes + Reserved, Descriptors, user is null ? null : Threads);
+    internal ResourceLimits For(uint? user, long dmaBytes) => new(MemoryBytes, MemoryBytes + dmaBytes + Reserved, Descriptors, user is null ? null : Processes * Threads);
 }

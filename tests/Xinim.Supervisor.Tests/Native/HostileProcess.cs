@@ -17,6 +17,7 @@ internal sealed class HostileProcess : IDisposable
     public static readonly ResourceLimits Limits = new(96 << 20, 640 << 20, 64, Environment.IsPrivilegedProcess ? 8 : null);
     private readonly Channel _channel;
     private readonly SafeFileHandle _device = Descriptor.CreateEvent();
+    private readonly SharedRegion _vital = VitalSigns.Create();
     private readonly Sandbox _sandbox;
 
     /// <param name="attack">What it does, see its Program.cs.</param>
@@ -35,7 +36,7 @@ internal sealed class HostileProcess : IDisposable
             Device = FixedText.From("0000:00:02.0"),
             Driver = FixedText.From(attack),
         };
-        _channel.Send(new MessageHeader((uint)ControlMessage.Start, 1, 1), start, Work.Handle, _device);
+        _channel.Send(new MessageHeader((uint)ControlMessage.Start, 1, 1), start, Work.Handle, _vital.Handle, _device);
     }
 
     /// <summary>Where scripts/test.sh puts it.</summary>
@@ -88,6 +89,7 @@ internal sealed class HostileProcess : IDisposable
         _sandbox.Dispose();
         _channel.Dispose();
         _device.Dispose();
+        _vital.Dispose();
         Work.Dispose();
     }
 }
