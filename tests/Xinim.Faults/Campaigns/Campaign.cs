@@ -1,0 +1,219 @@
+using System.Diagnostics;
+using Xinim.Faults.Faults;
+using Xinim.Faults.Processes;
+using Xinim.Faults.Targets;
+using Xinim.Faults.Traffic;
+using Xinim.Ipc.Processes;
+
+namespace Xinim.Faults.Campaigns;
+
+/// <summary>
+/// Injects one fault after another into drivers under traffic, sees what comes of each, and holds everybody else to the <see cref="Ledger"/>.
+/// Fault n of a seed is always the same kind at the same place, whatever came before; what it meets is a running system.
+/// </summary>
+internal sealed class Campaign(DaemonTarget daemon, IReadOnlyList<IFault> faults, CampaignOptions options, Ledger ledger, Report report)
+{
+    private const int Warmup = 4;
+
+    /// <summary>More than the wire can have held when the fault struck, so that a driver must have moved some of them.</summary>
+    private static readonly ulong s_proof = new WorkloadOptions().Window + 8;
+
+    private readonly Dictionary<DeviceTarget, int> _faultsOfDriver = daemon.Devices.ToDictionary(device => device, _ => 0);
+    private readonly HashSet<DeviceTarget> _tainted = [];
+    private Footprint _daemonBefore;
+    private Footprint _ownBefore;
+
+    /// <param name="first">Number of the first fault: a campaign can be taken up anywhere.</param>
+    /// <param name="progress">Told now and then.</param>
+    public void Run(long first, Action progress)
+    {
+        WarmUp();
+        long start = Stopwatch.GetTimestamp();
+        for (long number = first; number < first + options.Count; number++)
+        {
+            if (options.Duration is { } limit && Stopwatch.GetElapsedTime(start) > limit) break;
+            report.Add(One(number));
+            progress();
+        }
+
+        foreach (DeviceTarget device in daemon.Devices) Renew(device, "end");
+        CheckGrowth();
+    }
+
+    /// <summary>Which fault a number is.</summary>
+    internal static (IFault Fault, DeviceTarget Target, Random Random) Choose(int seed, long number, IReadOnlyList<IFault> faults, IReadOnlyList<DeviceTarget> devices)
+    {
+        Random random = new(HashOf(seed, number));
+        IFault fault = faults[random.Next(faults.Count)];
+        DeviceTarget[] fitting = [.. devices.Where(fault.Fits)];
+        return (fault, fitting[random.Next(fitting.Length)], random);
+    }
+
+    // SplitMix64's last step: neighbouring numbers get unlike generators.
+    private static int HashOf(int seed, long number)
+    {
+        ulong mixed = unchecked(((ulong)(uint)seed << 32) + ((ulong)number * 0x9e3779b97f4a7c15));
+        mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
+        mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
+        return (int)(mixed ^ (mixed >> 31));
+    }
+
+    private void WarmUp()
+    {
+        foreach (DeviceTarget device in daemon.Devices) AwaitServing(device, 0, "the start");
+        for (int i = 0; i < Warmup; i++)
+        {
+            foreach (DeviceTarget device in daemon.Devices) Renew(device, "warm-up");
+        }
+
+        _daemonBefore = daemon.Footprint;
+        _ownBefore = Footprint.Of(Environment.ProcessId);
+    }
+
+    private FaultRecord One(long number)
+    {
+        (IFault fault, DeviceTarget target, Random random) = Choose(options.Seed, number, faults, daemon.Devices);
+        string where = $"fault {number} ({fault.Kind} on {target.Name})";
+        Snapshot[] before = [.. daemon.Devices.Select(Snapshot.Of)];
+        Snapshot mine = before.First(snapshot => snapshot.Device == target);
+        target.Workload.BeginOutage();
+        long start = Stopwatch.GetTimestamp();
+        string? injected = null;
+        try
+        {
+            injected = fault.Inject(target, random);
+        }
+        catch (IOException)
+        {
+            // The driver had ended of an earlier fault: what follows is that one's effect.
+        }
+
+        if (fault.Lies) _tainted.Add(target);
+        bool mayLie = _tainted.Contains(target);
+        Effect effect = Observe(target, mine);
+        (TimeSpan? recovery, string? detail) = effect == Effect.None ? (null, null) : Recover(target, ref effect, start, where);
+        target.Workload.EndOutage();
+        ledger.CheckFrames(where, mayLie, target.Workload.Tx - mine.Tx, target.Workload.Rx - mine.Rx);
+        ledger.CheckClient(where, mayLie, target.Workload.Errors.Skip(mine.Errors));
+        foreach (Snapshot other in before.Where(other => other.Device != target && !_tainted.Contains(other.Device))) CheckBystander(where, other);
+        ledger.CheckDaemon(where, daemon);
+        if (effect == Effect.None && fault.Lies && ++_faultsOfDriver[target] >= options.FaultsPerDriver) Renew(target, where);
+        return new FaultRecord(number, fault.Kind, target.Name, injected, effect, recovery, detail);
+    }
+
+    private Effect Observe(DeviceTarget target, Snapshot before)
+    {
+        Workload load = target.Workload;
+        bool Ended() => load.Life.Generation != before.Generation || load.Errors.Count > before.Errors || before.IsWrong(load.Tx, load.Rx);
+        bool Serves() => load.Tx.Good >= before.Tx.Good + s_proof && load.Rx.Good >= before.Rx.Good + s_proof;
+        if (!load.Await(() => Ended() || Serves(), options.Patience))
+        {
+            int answers = load.Answers;
+            load.Ask();
+            // Either it answers, and then nobody but its client can notice, or it is ended; the daemon asks once a second by itself, too.
+            load.Await(() => Ended() || Serves() || load.Answers != answers, options.AnswerLimit + TimeSpan.FromSeconds(2));
+            if (!load.Await(() => Ended() || Serves(), options.Patience)) return Effect.Stall;
+        }
+
+        if (load.Errors.Count > before.Errors) return Effect.ClientError;
+        if (load.Life.Generation != before.Generation) return Effect.Exit;
+        return before.IsWrong(load.Tx, load.Rx) ? Effect.WrongData : Effect.None;
+    }
+
+    /// <summary>Waits for the next driver; one that is not ended by itself or by the daemon is ended here.</summary>
+    private (TimeSpan? Recovery, string? Detail) Recover(DeviceTarget target, ref Effect effect, long start, string where)
+    {
+        string? detail = null;
+        if (effect is Effect.Stall or Effect.WrongData or Effect.ClientError)
+        {
+            Kill(target);
+        }
+
+        if (!AwaitServing(target, start, where))
+        {
+            effect = Effect.Unrecovered;
+            detail = $"{target.Refresh().State}, last fault: {target.Refresh().LastFault}";
+            return (null, detail);
+        }
+
+        var (_, _, sent, received) = target.Workload.Life;
+        if (effect == Effect.Exit)
+        {
+            detail = target.Refresh().LastFault;
+            effect = EndReason.Classify(detail);
+        }
+
+        Settle(target);
+        return (Stopwatch.GetElapsedTime(start, Math.Max(sent, received)), detail);
+    }
+
+    private bool AwaitServing(DeviceTarget target, long since, string where)
+    {
+        Workload load = target.Workload;
+        bool serves = load.Await(() => load.Life is var life && life.Adopted > since && life.FirstSent != 0 && life.FirstReceived != 0, options.RecoveryLimit);
+        ledger.Require(serves, where, $"no driver serves {target.Name} after {options.RecoveryLimit.TotalSeconds:0} s");
+        return serves;
+    }
+
+    /// <summary>A fresh driver, of which nothing is known yet.</summary>
+    private void Renew(DeviceTarget target, string where)
+    {
+        long start = Stopwatch.GetTimestamp();
+        target.Workload.BeginOutage();
+        Kill(target);
+        AwaitServing(target, start, where);
+        Settle(target);
+        target.Workload.EndOutage();
+    }
+
+    private static void Kill(DeviceTarget target)
+    {
+        if (target.Refresh().Pid is { } pid) Signals.Send(pid, PosixSignalNumber.Kill);
+    }
+
+    private void Settle(DeviceTarget target)
+    {
+        _faultsOfDriver[target] = 0;
+        _tainted.Remove(target);
+        _ = target.Refresh();
+        // A driver that has answered once does not count as one that dies young. One that does not answer is the next fault's to find.
+        int answers = target.Workload.Answers;
+        target.Workload.Ask();
+        target.Workload.Await(() => target.Workload.Answers != answers, options.AnswerLimit);
+    }
+
+    private void CheckBystander(string where, Snapshot before)
+    {
+        Workload load = before.Device.Workload;
+        ledger.CheckBystander($"{where}, {before.Device.Name}", load.Tx - before.Tx, load.Rx - before.Rx);
+        ledger.CheckClient($"{where}, {before.Device.Name}", mayLie: false, load.Errors.Skip(before.Errors));
+        ledger.Require(load.Generation == before.Generation, where, $"the driver of {before.Device.Name} was replaced too");
+    }
+
+    private void CheckGrowth()
+    {
+        string? daemonGrowth = null, ownGrowth = null;
+        // What has just been closed may take a moment to be gone.
+        for (int look = 0; look < 50; look++)
+        {
+            daemonGrowth = Ledger.Growth(_daemonBefore, daemon.Footprint);
+            ownGrowth = Ledger.Growth(_ownBefore, Footprint.Of(Environment.ProcessId));
+            if (daemonGrowth is null && ownGrowth is null) return;
+            daemon.Devices[0].Workload.Await(() => false, TimeSpan.FromMilliseconds(100));
+        }
+
+        if (daemonGrowth is not null) ledger.Breach($"the daemon grew: {daemonGrowth}");
+        if (ownGrowth is not null) ledger.Breach($"the clients grew: {ownGrowth}");
+    }
+
+    /// <summary>Counts of a device at a moment.</summary>
+    private sealed record Snapshot(DeviceTarget Device, uint Generation, StreamCounts Tx, StreamCounts Rx, int Errors)
+    {
+        public static Snapshot Of(DeviceTarget device) => new(device, device.Workload.Generation, device.Workload.Tx, device.Workload.Rx, device.Workload.Errors.Count);
+
+        /// <summary>Whether checks have caught something since that a working driver does not do.</summary>
+        public bool IsWrong(in StreamCounts tx, in StreamCounts rx)
+            => (tx - Tx) is var sent && (rx - Rx) is var received
+                && sent.Damaged + sent.Forged + sent.Lost + received.Damaged + received.Forged + received.Duplicates != 0;
+    }
+}

@@ -1,0 +1,34 @@
+using Xinim.Faults.Faults;
+
+namespace Xinim.Faults;
+
+/// <summary>All kinds that can be injected into a running driver.</summary>
+internal static class FaultCatalogue
+{
+    private const int Abort = 6, BusError = 7, Kill = 9, SegmentationFault = 11, Terminate = 15, Stop = 19;
+
+    public static IReadOnlyList<IFault> All { get; } =
+    [
+        new SignalFault("kill", Kill),
+        new SignalFault("stop", Stop),
+        new SignalFault("signal", Abort, BusError, SegmentationFault, Terminate),
+        new BitFlip(Segment.Code),
+        new BitFlip(Segment.Data),
+        new BitFlip(Segment.Heap),
+        new BitFlip(Segment.Stack),
+        new RingFault(RingPart.Control),
+        new RingFault(RingPart.Index),
+        new RingFault(RingPart.Slot),
+        new DescriptorFault(many: false),
+        new DescriptorFault(many: true),
+        new DevicePause(),
+    ];
+
+    /// <exception cref="CampaignException">A name is none of a kind.</exception>
+    public static IReadOnlyList<IFault> Named(string? names)
+    {
+        if (names is null) return All;
+        return [.. names.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(name => All.FirstOrDefault(fault => fault.Kind == name)
+            ?? throw new CampaignException($"there is no kind of fault '{name}'; there are {string.Join(", ", All.Select(fault => fault.Kind))}"))];
+    }
+}
