@@ -1,4 +1,5 @@
 using Xinim.Faults.Faults;
+using Xinim.FaultyDriver;
 
 namespace Xinim.Faults;
 
@@ -22,6 +23,7 @@ internal static class FaultCatalogue
         new DescriptorFault(many: false),
         new DescriptorFault(many: true),
         new DevicePause(),
+        .. Enum.GetValues<Misdeed>().Where(misdeed => misdeed != Misdeed.None).Select(misdeed => new Command(misdeed)),
     ];
 
     /// <exception cref="CampaignException">A name is none of a kind.</exception>

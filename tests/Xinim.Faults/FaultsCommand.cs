@@ -13,10 +13,10 @@ internal static class FaultsCommand
 {
     public static RootCommand Create()
     {
-        Option<long> count = new("--count") { Description = "Faults", DefaultValueFactory = _ => 500 };
+        Option<long> count = new("--count") { Description = "Faults", DefaultValueFactory = _ => 500L };
         Option<int> seed = new("--seed") { Description = "Chooses kinds and places", DefaultValueFactory = _ => 1 };
         Option<long> first = new("--first") { Description = "Number of the first fault: repeats a part of a campaign" };
-        Option<string> device = new("--device") { Description = "Device model of the remote target", DefaultValueFactory = _ => "remote:e1000" };
+        Option<string> device = new("--device") { Description = "Device model of the remote target", DefaultValueFactory = _ => "remote:e1000e" };
         Option<string?> kinds = new("--kinds") { Description = $"Only these, separated by commas: {string.Join(", ", FaultCatalogue.All.Select(fault => fault.Kind))}" };
         Option<double?> duration = new("--duration") { Description = "End after so many seconds" };
         Option<int> perDriver = new("--per-driver") { Description = "Faults without effect until a driver is replaced", DefaultValueFactory = _ => 10 };
@@ -42,8 +42,14 @@ internal static class FaultsCommand
         using StreamWriter log = new(Path.Combine(DaemonTarget.Results, "faults.tsv"));
         Ledger ledger = new();
         Report report = new(log);
-        UdpLine one = new();
-        using DaemonTarget daemon = new([new NicPlan("net0", device, DaemonTarget.ProductDriver, one.Netdev, _ => one)], options.AnswerLimit, new WorkloadOptions());
+        Console.Error.WriteLine($"seed {options.Seed}, {options.Count} faults");
+        UdpLine one = new(), two = new();
+        using DaemonTarget daemon = new(
+            [
+                new NicPlan("net0", device, DaemonTarget.ProductDriver, one.Netdev, _ => one),
+                new NicPlan("net1", device, DaemonTarget.FaultyDriver, two.Netdev, _ => two),
+            ],
+            options.AnswerLimit, new WorkloadOptions());
         try
         {
             new Campaign(daemon, FaultCatalogue.Named(kinds), options, ledger, report).Run(first, Progress(report, ledger));

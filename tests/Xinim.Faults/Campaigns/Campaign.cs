@@ -4,6 +4,8 @@ using Xinim.Faults.Processes;
 using Xinim.Faults.Targets;
 using Xinim.Faults.Traffic;
 using Xinim.Ipc.Processes;
+using Xinim.Supervisor.Devices;
+using Xinim.Supervisor.Status;
 
 namespace Xinim.Faults.Campaigns;
 
@@ -14,12 +16,14 @@ namespace Xinim.Faults.Campaigns;
 internal sealed class Campaign(DaemonTarget daemon, IReadOnlyList<IFault> faults, CampaignOptions options, Ledger ledger, Report report)
 {
     private const int Warmup = 4;
+    private const int SampleEvery = 50;
 
     /// <summary>More than the wire can have held when the fault struck, so that a driver must have moved some of them.</summary>
     private static readonly ulong s_proof = new WorkloadOptions().Window + 8;
 
     private readonly Dictionary<DeviceTarget, int> _faultsOfDriver = daemon.Devices.ToDictionary(device => device, _ => 0);
     private readonly HashSet<DeviceTarget> _tainted = [];
+    private readonly List<long> _resident = [];
     private Footprint _daemonBefore;
     private Footprint _ownBefore;
 
@@ -33,6 +37,7 @@ internal sealed class Campaign(DaemonTarget daemon, IReadOnlyList<IFault> faults
         {
             if (options.Duration is { } limit && Stopwatch.GetElapsedTime(start) > limit) break;
             report.Add(One(number));
+            if (number % SampleEvery == 0) _resident.Add(daemon.Footprint.ResidentKilobytes);
             progress();
         }
 
@@ -112,12 +117,23 @@ internal sealed class Campaign(DaemonTarget daemon, IReadOnlyList<IFault> faults
             load.Ask();
             // Either it answers, and then nobody but its client can notice, or it is ended; the daemon asks once a second by itself, too.
             load.Await(() => Ended() || Serves() || load.Answers != answers, options.AnswerLimit + TimeSpan.FromSeconds(2));
-            if (!load.Await(() => Ended() || Serves(), options.Patience)) return Effect.Stall;
+            bool sees = load.Await(() => Ended() || Serves(), options.Patience);
+            if (!sees && IsSame(target)) return Effect.Stall;
+            // Its successor is on its way.
+            if (!sees) load.Await(() => Ended() || Serves(), options.RecoveryLimit);
         }
 
         if (load.Errors.Count > before.Errors) return Effect.ClientError;
         if (load.Life.Generation != before.Generation) return Effect.Exit;
         return before.IsWrong(load.Tx, load.Rx) ? Effect.WrongData : Effect.None;
+    }
+
+    /// <summary>True while the driver that the fault struck is the one that runs.</summary>
+    private static bool IsSame(DeviceTarget target)
+    {
+        (int pid, uint generation) = (target.DriverPid, target.Generation);
+        DeviceReport now = target.Refresh();
+        return now.State == DeviceState.Ready && now.Generation == generation && now.Pid == pid;
     }
 
     /// <summary>Waits for the next driver; one that is not ended by itself or by the daemon is ended here.</summary>
@@ -192,6 +208,7 @@ internal sealed class Campaign(DaemonTarget daemon, IReadOnlyList<IFault> faults
 
     private void CheckGrowth()
     {
+        ledger.Require(!Ledger.Grows(_resident), "memory", $"the daemon's grows: {string.Join(", ", _resident)} kB");
         string? daemonGrowth = null, ownGrowth = null;
         // What has just been closed may take a moment to be gone.
         for (int look = 0; look < 50; look++)

@@ -9,8 +9,8 @@ namespace Xinim.Faults.Campaigns;
 /// </summary>
 internal sealed class Ledger
 {
-    /// <summary>Collectors keep some of what they had; what grows with every fault passes this soon.</summary>
-    private const long ResidentSlackKilobytes = 24 << 10;
+    /// <summary>What a collected heap may differ by.</summary>
+    private const long ResidentSlackKilobytes = 16 << 10;
     private const int MaxBreaches = 100;
 
     private readonly List<string> _breaches = [];
@@ -75,10 +75,19 @@ internal sealed class Ledger
         if (now.Descriptors > before.Descriptors) return $"descriptors {before.Descriptors} to {now.Descriptors}";
         if (now.Shared > before.Shared) return $"mappings of shared memory {before.Shared} to {now.Shared}";
         if (now.Children > before.Children) return $"child processes {before.Children} to {now.Children}";
-        if (now.HugeKilobytes > before.HugeKilobytes) return $"huge pages {before.HugeKilobytes} to {now.HugeKilobytes} kB";
-        return now.ResidentKilobytes > before.ResidentKilobytes + ResidentSlackKilobytes
-            ? $"resident memory {before.ResidentKilobytes} to {now.ResidentKilobytes} kB"
-            : null;
+        return now.HugeKilobytes > before.HugeKilobytes ? $"huge pages {before.HugeKilobytes} to {now.HugeKilobytes} kB" : null;
+    }
+
+    /// <summary>
+    /// Whether a resident set grows all the time. A collected heap grows until its first collections and goes up and down afterwards: what
+    /// counts is that the last quarter never comes back to what the second one had at the most.
+    /// </summary>
+    /// <param name="samples">Kilobytes at equal distances.</param>
+    public static bool Grows(IReadOnlyList<long> samples)
+    {
+        int quarter = samples.Count / 4;
+        if (quarter < 3) return false;
+        return samples.Skip(samples.Count - quarter).Min() > samples.Skip(quarter).Take(quarter).Max() + ResidentSlackKilobytes;
     }
 
     public void Require(bool holds, string where, string otherwise)
