@@ -26,11 +26,14 @@ internal static class FaultCatalogue
         .. Enum.GetValues<Misdeed>().Where(misdeed => misdeed != Misdeed.None).Select(misdeed => new Command(misdeed)),
     ];
 
+    /// <summary>Those of some kinds, or all.</summary>
     /// <exception cref="CampaignException">A name is none of a kind.</exception>
-    public static IReadOnlyList<IFault> Named(string? names)
+    public static IReadOnlyList<T> Choose<T>(IReadOnlyList<T> all, Func<T, string> kindOf, string? kinds)
     {
-        if (names is null) return All;
-        return [.. names.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(name => All.FirstOrDefault(fault => fault.Kind == name)
-            ?? throw new CampaignException($"there is no kind of fault '{name}'; there are {string.Join(", ", All.Select(fault => fault.Kind))}"))];
+        if (kinds is null) return all;
+        return [.. kinds.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(Find)];
+
+        T Find(string kind) => all.FirstOrDefault(fault => kindOf(fault) == kind)
+            ?? throw new CampaignException($"there is no kind of fault '{kind}'; there are {string.Join(", ", all.Select(kindOf))}");
     }
 }

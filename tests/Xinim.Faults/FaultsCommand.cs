@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Xinim.Faults.Campaigns;
+using Xinim.Faults.Model;
 using Xinim.Faults.Targets;
 using Xinim.Faults.Traffic;
 
@@ -21,8 +22,11 @@ internal static class FaultsCommand
         Option<double?> duration = new("--duration") { Description = "End after so many seconds" };
         Option<int> perDriver = new("--per-driver") { Description = "Faults without effect until a driver is replaced", DefaultValueFactory = _ => 10 };
         Option<bool> json = new("--json") { Description = "Print the result as JSON" };
-        RootCommand command = new("Injects faults into running drivers and checks that nobody else is harmed") { count, seed, first, device, kinds, duration, perDriver, json };
+        Option<string> target = new("--target") { Description = "remote or model", DefaultValueFactory = _ => "remote" };
+        target.AcceptOnlyFromAmong("remote", "model");
+        RootCommand command = new("Injects faults into running drivers and checks that nobody else is harmed") { target, count, seed, first, device, kinds, duration, perDriver, json };
         command.SetAction(result => Guard(() => RunCampaign(
+            result.GetValue(target)!,
             new CampaignOptions
             {
                 Count = result.GetValue(count),
@@ -37,12 +41,25 @@ internal static class FaultsCommand
         return command;
     }
 
-    private static int RunCampaign(CampaignOptions options, long first, string device, string? kinds, bool json)
+    private static int RunCampaign(string target, CampaignOptions options, long first, string device, string? kinds, bool json)
     {
         using StreamWriter log = new(Path.Combine(DaemonTarget.Results, "faults.tsv"));
         Ledger ledger = new();
         Report report = new(log);
         Console.Error.WriteLine($"seed {options.Seed}, {options.Count} faults");
+        Frames frames = target == "model" ? OnModels(options, first, kinds, ledger, report) : OnDaemon(options, first, device, kinds, ledger, report);
+        return Print(report, ledger, frames, options, json);
+    }
+
+    private static Frames OnModels(CampaignOptions options, long first, string? kinds, Ledger ledger, Report report)
+    {
+        using ModelCampaign campaign = new(options, FaultCatalogue.Choose(ModelFault.All, fault => fault.Kind, kinds), ledger, report);
+        campaign.Run(first, Progress(report, ledger));
+        return new Frames(campaign.Tx, campaign.Rx);
+    }
+
+    private static Frames OnDaemon(CampaignOptions options, long first, string device, string? kinds, Ledger ledger, Report report)
+    {
         UdpLine one = new(), two = new();
         using DaemonTarget daemon = new(
             [
@@ -52,7 +69,7 @@ internal static class FaultsCommand
             options.AnswerLimit, new WorkloadOptions());
         try
         {
-            new Campaign(daemon, FaultCatalogue.Named(kinds), options, ledger, report).Run(first, Progress(report, ledger));
+            new Campaign(daemon, FaultCatalogue.Choose(FaultCatalogue.All, fault => fault.Kind, kinds), options, ledger, report).Run(first, Progress(report, ledger));
         }
         catch (DaemonLostException exception)
         {
@@ -60,13 +77,14 @@ internal static class FaultsCommand
         }
 
         if (daemon.Stop() is var status && status != 0) ledger.Breach($"the daemon did not stop cleanly ({status?.ToString(CultureInfo.InvariantCulture) ?? "killed after 30 s"})");
-        return Print(report, ledger, daemon, options, json);
+        return new Frames(
+            daemon.Devices.Aggregate(default(StreamCounts), (sum, device) => sum + device.Workload.Tx),
+            daemon.Devices.Aggregate(default(StreamCounts), (sum, device) => sum + device.Workload.Rx));
     }
 
-    private static int Print(Report report, Ledger ledger, DaemonTarget daemon, CampaignOptions options, bool json)
+    private static int Print(Report report, Ledger ledger, Frames frames, CampaignOptions options, bool json)
     {
-        StreamCounts tx = daemon.Devices.Aggregate(default(StreamCounts), (sum, target) => sum + target.Workload.Tx);
-        StreamCounts rx = daemon.Devices.Aggregate(default(StreamCounts), (sum, target) => sum + target.Workload.Rx);
+        (StreamCounts tx, StreamCounts rx) = (frames.Tx, frames.Rx);
         if (json)
         {
             Console.WriteLine(JsonSerializer.Serialize(new { seed = options.Seed, result = report.ForJson(), sent = tx, received = rx, knownClientErrors = ledger.KnownClientErrors, breaches = ledger.Breaches }));
@@ -108,4 +126,7 @@ internal static class FaultsCommand
             return 2;
         }
     }
+
+    /// <summary>All frames of a campaign.</summary>
+    private sealed record Frames(StreamCounts Tx, StreamCounts Rx);
 }

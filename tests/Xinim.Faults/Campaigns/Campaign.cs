@@ -55,7 +55,7 @@ internal sealed class Campaign(DaemonTarget daemon, IReadOnlyList<IFault> faults
     }
 
     // SplitMix64's last step: neighbouring numbers get unlike generators.
-    private static int HashOf(int seed, long number)
+    internal static int HashOf(int seed, long number)
     {
         ulong mixed = unchecked(((ulong)(uint)seed << 32) + ((ulong)number * 0x9e3779b97f4a7c15));
         mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;

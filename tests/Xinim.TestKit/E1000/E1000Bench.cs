@@ -10,9 +10,15 @@ namespace Xinim.TestKit.E1000;
 /// <summary>A model, a driver on it and a client: what most tests begin with.</summary>
 public sealed class E1000Bench : IDisposable
 {
-    public E1000Bench(E1000ModelKind kind, E1000Options? options = null, E1000Misbehaviour misbehaviour = E1000Misbehaviour.None, uint buffers = 1024, InterruptKind? interrupts = null)
+    private readonly IPciDevice _device;
+
+    /// <param name="wrap">Puts something between driver and device.</param>
+    public E1000Bench(
+        E1000ModelKind kind, E1000Options? options = null, E1000Misbehaviour misbehaviour = E1000Misbehaviour.None, uint buffers = 1024, InterruptKind? interrupts = null,
+        Func<E1000Model, IPciDevice>? wrap = null)
     {
         Model = new E1000Model(kind, misbehaviour);
+        _device = wrap?.Invoke(Model) ?? Model.Device;
         InterruptKind chosen = interrupts ?? Model.Device.Interrupts.Best(1);
         _ = Model.Device.EnableInterrupts(chosen, 1);
         Work = Model.Dma.Map("work", 1 << 20, RegionAccess.ReadWrite);
@@ -69,5 +75,5 @@ public sealed class E1000Bench : IDisposable
         Model.Dispose();
     }
 
-    private E1000Driver NewDriver() => new(new DriverContext(Model.Device, Interrupts, new DmaArena(Work), Log.Add), Options);
+    private E1000Driver NewDriver() => new(new DriverContext(_device, Interrupts, new DmaArena(Work), Log.Add), Options);
 }
