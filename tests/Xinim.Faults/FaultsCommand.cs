@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Xinim.Faults.Campaigns;
+using Xinim.Faults.Faults;
 using Xinim.Faults.Model;
 using Xinim.Faults.Targets;
 using Xinim.Faults.Traffic;
@@ -12,74 +13,66 @@ namespace Xinim.Faults;
 /// <summary>The command line; scripts/faults.sh calls it.</summary>
 internal static class FaultsCommand
 {
-    public static RootCommand Create()
-    {
-        Option<long> count = new("--count") { Description = "Faults", DefaultValueFactory = _ => 500L };
-        Option<int> seed = new("--seed") { Description = "Chooses kinds and places", DefaultValueFactory = _ => 1 };
-        Option<long> first = new("--first") { Description = "Number of the first fault: repeats a part of a campaign" };
-        Option<string> device = new("--device") { Description = "Device model of the remote target", DefaultValueFactory = _ => "remote:e1000e" };
-        Option<string?> kinds = new("--kinds") { Description = $"Only these, separated by commas: {string.Join(", ", FaultCatalogue.All.Select(fault => fault.Kind))}" };
-        Option<double?> duration = new("--duration") { Description = "End after so many seconds" };
-        Option<int> perDriver = new("--per-driver") { Description = "Faults without effect until a driver is replaced", DefaultValueFactory = _ => 10 };
-        Option<bool> json = new("--json") { Description = "Print the result as JSON" };
-        Option<string> target = new("--target") { Description = "remote or model", DefaultValueFactory = _ => "remote" };
-        target.AcceptOnlyFromAmong("remote", "model");
-        RootCommand command = new("Injects faults into running drivers and checks that nobody else is harmed") { target, count, seed, first, device, kinds, duration, perDriver, json };
-        command.SetAction(result => Guard(() => RunCampaign(
-            result.GetValue(target)!,
-            new CampaignOptions
-            {
-                Count = result.GetValue(count),
-                Seed = result.GetValue(seed),
-                Duration = result.GetValue(duration) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
-                FaultsPerDriver = result.GetValue(perDriver),
-            },
-            result.GetValue(first),
-            result.GetValue(device)!,
-            result.GetValue(kinds),
-            result.GetValue(json))));
-        return command;
-    }
+    public static RootCommand Create() => FaultsOptions.Command(options => Guard(() => Run(options)));
 
-    private static int RunCampaign(string target, CampaignOptions options, long first, string device, string? kinds, bool json)
+    private static int Run(FaultsOptions options)
     {
         using StreamWriter log = new(Path.Combine(DaemonTarget.Results, "faults.tsv"));
         Ledger ledger = new();
         Report report = new(log);
-        Console.Error.WriteLine($"seed {options.Seed}, {options.Count} faults");
-        Frames frames = target == "model" ? OnModels(options, first, kinds, ledger, report) : OnDaemon(options, first, device, kinds, ledger, report);
-        return Print(report, ledger, frames, options, json);
+        // Also opens what the console needs, before anybody counts descriptors.
+        Console.Error.WriteLine($"seed {options.Campaign.Seed}, {options.Campaign.Count} faults");
+        if (options.KillEvery is not null || options.Recovery) return Measure(options, ledger);
+        Frames frames = options.Target == "model" ? OnModels(options, ledger, report) : OnDaemon(options, ledger, report);
+        return Print(report, ledger, frames, options.Campaign, options.Json);
     }
 
-    private static Frames OnModels(CampaignOptions options, long first, string? kinds, Ledger ledger, Report report)
+    private static Frames OnModels(FaultsOptions options, Ledger ledger, Report report)
     {
-        using ModelCampaign campaign = new(options, FaultCatalogue.Choose(ModelFault.All, fault => fault.Kind, kinds), ledger, report);
-        campaign.Run(first, Progress(report, ledger));
+        using ModelCampaign campaign = new(options.Campaign, FaultCatalogue.Choose(ModelFault.All, fault => fault.Kind, options.Kinds), ledger, report);
+        campaign.Run(options.First, Progress(report, ledger));
         return new Frames(campaign.Tx, campaign.Rx);
     }
 
-    private static Frames OnDaemon(CampaignOptions options, long first, string device, string? kinds, Ledger ledger, Report report)
+    private static Frames OnDaemon(FaultsOptions options, Ledger ledger, Report report)
     {
-        UdpLine one = new(), two = new();
-        using DaemonTarget daemon = new(
-            [
-                new NicPlan("net0", device, DaemonTarget.ProductDriver, one.Netdev, _ => one),
-                new NicPlan("net1", device, DaemonTarget.FaultyDriver, two.Netdev, _ => two),
-            ],
-            options.AnswerLimit, new WorkloadOptions());
+        IReadOnlyList<IFault> faults = FaultCatalogue.Choose(FaultCatalogue.All, fault => fault.Kind, options.Kinds);
+        using DaemonTarget daemon = new(NicPlan.For(options, both: true), options.Campaign.AnswerLimit, WorkloadOptions.For(options));
         try
         {
-            new Campaign(daemon, FaultCatalogue.Choose(FaultCatalogue.All, fault => fault.Kind, kinds), options, ledger, report).Run(first, Progress(report, ledger));
+            new Campaign(daemon, [.. faults.Where(fault => daemon.Devices.Any(fault.Fits))], options.Campaign, ledger, report).Run(options.First, Progress(report, ledger));
         }
         catch (DaemonLostException exception)
         {
             ledger.Breach(exception.Message);
         }
 
-        if (daemon.Stop() is var status && status != 0) ledger.Breach($"the daemon did not stop cleanly ({status?.ToString(CultureInfo.InvariantCulture) ?? "killed after 30 s"})");
+        Stop(daemon, ledger);
         return new Frames(
             daemon.Devices.Aggregate(default(StreamCounts), (sum, device) => sum + device.Workload.Tx),
             daemon.Devices.Aggregate(default(StreamCounts), (sum, device) => sum + device.Workload.Rx));
+    }
+
+    private static int Measure(FaultsOptions options, Ledger ledger)
+    {
+        WorkloadOptions workload = WorkloadOptions.For(options);
+        // As fast as it goes, with as many frames on their way as the sockets of the wire hold.
+        if (options.KillEvery is not null) workload = workload with { Rate = 0, Window = 64, Buffers = 1024 };
+        using DaemonTarget daemon = new(NicPlan.For(options, both: false), options.Campaign.AnswerLimit, workload);
+        DeviceTarget target = daemon.Devices[0];
+        IReadOnlyList<string> lines = options.KillEvery is { } every
+            ? new Storm(target, ledger).Run(every, options.Campaign.Duration ?? TimeSpan.FromSeconds(60))
+            : new RecoveryTimes(target, ledger).Run(options.Campaign.Count, () => { });
+        Stop(daemon, ledger);
+        foreach (string line in lines) Console.WriteLine(line);
+        foreach (string breach in ledger.Breaches) Console.WriteLine($"BROKEN: {breach}");
+        Console.WriteLine($"faults: {ledger.BreachCount} invariants broken");
+        return ledger.BreachCount == 0 ? 0 : 1;
+    }
+
+    private static void Stop(DaemonTarget daemon, Ledger ledger)
+    {
+        if (daemon.Stop() is var status && status != 0) ledger.Breach($"the daemon did not stop cleanly ({status?.ToString(CultureInfo.InvariantCulture) ?? "killed after 30 s"})");
     }
 
     private static int Print(Report report, Ledger ledger, Frames frames, CampaignOptions options, bool json)

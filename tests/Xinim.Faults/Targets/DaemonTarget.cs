@@ -10,13 +10,6 @@ using Xinim.Supervisor.Status;
 
 namespace Xinim.Faults.Targets;
 
-/// <summary>A NIC that a daemon is to serve for a campaign.</summary>
-/// <param name="Device">As in the daemon's configuration.</param>
-/// <param name="Driver">Name of the driver's manifest.</param>
-/// <param name="Netdev">QEMU's, for a device model.</param>
-/// <param name="Line">The other end of its cable, made once the daemon runs.</param>
-internal sealed record NicPlan(string Name, string Device, string Driver, string? Netdev, Func<DaemonTarget, ILine> Line);
-
 /// <summary>
 /// The published daemon in a process of its own, with manifests of the campaign's: the product's driver on one NIC and the faulty one on another. What is
 /// asked of it has limits: a daemon that does not answer is a finding.
@@ -48,8 +41,8 @@ internal sealed class DaemonTarget : IDisposable
                 throw new CampaignException($"{plan.Name} did not become ready; see {LogPath}");
         }
 
-        Devices = [.. plans.Select((plan, index) => new DeviceTarget(
-            plan.Name, plan.Driver == FaultyDriver, ModelPid(plan, index), new Workload(plan.Name, Socket, plan.Line(this), workload), this))];
+        Devices = [.. plans.Where(plan => plan.Line is not null).Select((plan, index) => new DeviceTarget(
+            plan.Name, plan.Driver == FaultyDriver, ModelPid(plan, index), new Workload(plan.Name, Socket, plan.Line!(this), workload), this))];
         foreach (DeviceTarget device in Devices) _ = device.Refresh();
     }
 

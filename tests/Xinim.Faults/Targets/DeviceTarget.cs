@@ -17,6 +17,8 @@ internal sealed class DeviceTarget(string name, bool obeys, int? modelPid, Workl
 
     public Workload Workload => workload;
 
+    public DaemonTarget Daemon => daemon;
+
     /// <summary>Process of the present driver, as last seen.</summary>
     public int DriverPid { get; private set; }
 

@@ -11,4 +11,7 @@ internal sealed record WorkloadOptions
 
     /// <summary>Buffers each way.</summary>
     public uint Buffers { get; init; } = 256;
+
+    /// <summary>What a target can bear: everything is slower in the guest.</summary>
+    public static WorkloadOptions For(FaultsOptions options) => options.Target == "vfio" ? new WorkloadOptions { Rate = 500 } : new WorkloadOptions();
 }
