@@ -6,6 +6,8 @@ namespace Xinim.Faults;
 /// <summary>All kinds that can be injected into a running driver.</summary>
 internal static class FaultCatalogue
 {
+    /// <summary>Bits of a burst: few of them strike what is used.</summary>
+    private const int Burst = 32;
     private const int Abort = 6, BusError = 7, Kill = 9, SegmentationFault = 11, Terminate = 15, Stop = 19;
 
     public static IReadOnlyList<IFault> All { get; } =
@@ -13,10 +15,8 @@ internal static class FaultCatalogue
         new SignalFault("kill", Kill),
         new SignalFault("stop", Stop),
         new SignalFault("signal", Abort, BusError, SegmentationFault, Terminate),
-        new BitFlip(Segment.Code),
-        new BitFlip(Segment.Data),
-        new BitFlip(Segment.Heap),
-        new BitFlip(Segment.Stack),
+        .. Enum.GetValues<Segment>().Select(segment => new BitFlip(segment, 1)),
+        .. Enum.GetValues<Segment>().Select(segment => new BitFlip(segment, Burst)),
         new RingFault(RingPart.Control),
         new RingFault(RingPart.Index),
         new RingFault(RingPart.Slot),

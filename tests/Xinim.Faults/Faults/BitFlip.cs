@@ -20,10 +20,12 @@ internal enum Segment
 }
 
 /// <summary>
-/// One bit of the driver's memory is turned over: in a page that it has touched or, half of the time, close behind a pointer on its stack, where
+/// Bits of the driver's memory are turned over: in a page that it has touched or, half of the time, close behind a pointer on its stack, where
 /// the code to return to and the objects in use are.
 /// </summary>
-internal sealed class BitFlip(Segment segment) : IFault
+/// <param name="segment">Where.</param>
+/// <param name="count">Bits at a time.</param>
+internal sealed class BitFlip(Segment segment, int count) : IFault
 {
     // Deeper frames than these belong to the runtime's start and are never returned to.
     private const int StackBytes = 16384;
@@ -31,7 +33,7 @@ internal sealed class BitFlip(Segment segment) : IFault
     // Bytes behind a pointer that belong to the same code or object.
     private const int Near = 128;
 
-    public string Kind => $"{segment.ToString().ToLowerInvariant()}-flip";
+    public string Kind => $"{segment.ToString().ToLowerInvariant()}-{(count == 1 ? "flip" : "burst")}";
 
     public bool Lies => true;
 
@@ -40,10 +42,16 @@ internal sealed class BitFlip(Segment segment) : IFault
     public string Inject(DeviceTarget target, Random random)
     {
         using ProcessMemory memory = new(target.DriverPid);
-        ulong address = Address(memory, random);
-        int bit = random.Next(8);
-        memory.Flip(address, bit);
-        return $"bit {bit} at 0x{address:x}";
+        string said = "";
+        for (int i = 0; i < count; i++)
+        {
+            ulong address = Address(memory, random);
+            int bit = random.Next(8);
+            memory.Flip(address, bit);
+            if (i == 0) said = $"bit {bit} at 0x{address:x}";
+        }
+
+        return count == 1 ? said : $"{said} and {count - 1} more";
     }
 
     /// <summary>The segment's mappings.</summary>

@@ -97,6 +97,9 @@ internal sealed class ModelBench : IDisposable
         Model.Sent.Clear();
     }
 
+    /// <summary>Forgets which buffers the driver holds: a defect of the checker's own, to see it fail.</summary>
+    internal void Forget() => Array.Clear(_held);
+
     public void Dispose() => _bench.Dispose();
 
     private void Post(uint slot)
