@@ -18,12 +18,13 @@ recovery took and whether any invariant broke. The last line is the verdict; the
 
   --target T        remote: QEMU's device models, here (default)
                     model: device models of the tests and the driver's code in one process; tens of thousands a minute
-                    vfio: inside the lab's guest: scripts/lab.sh --nic-backend ... -- scripts/faults.sh --target vfio
+                    vfio: two NICs whose cables are connected, in the lab's guest
   --count N         faults (default 500)
   --seed S          chooses kinds and places (default 1)
   --first N         number of the first fault: repeats a part of a campaign
-  --kinds A,B,...   only these kinds (--kinds help lists them)
-  --device NAME     device model (default remote:e1000e), or model kind, or PCI address
+  --kinds A,B,...   only these kinds; an unknown name lists them
+  --device NAME     device model (default remote:e1000e; with --recovery remote:e1000), or two PCI addresses A,B of which the first
+                    is the one that suffers
   --duration S      end after so many seconds
   --per-driver N    faults without effect until a driver is replaced (default 10; 1: effects are of that very fault)
   --kill-every S    instead: a transfer under one kill every S seconds, beside an undisturbed one before and after
@@ -32,7 +33,7 @@ recovery took and whether any invariant broke. The last line is the verdict; the
   --help
 
 Memory faults write through /proc/PID/mem: run as root, or as a user whose drivers are dumpable and who may trace them.
-Every fault, what it did and the daemon's log are left in artifacts/faults.
+Every fault, what it did and the daemon's log are left in artifacts/faults. XINIM_FAULTS_TIMEOUT ends the guest (seconds).
 USAGE
 }
 
@@ -52,14 +53,30 @@ build() {
   mv "$STAMP.started" "$STAMP"
 }
 
+TARGET=remote previous=''
 for argument in "$@"; do
-  if [[ "$argument" == -h || "$argument" == --help ]]; then usage && exit 0; fi
+  case "$previous $argument" in
+    *' -h' | *' --help') usage && exit 0 ;;
+    '--target '*) TARGET="$argument" ;;
+    *' --target='*) TARGET="${argument#*=}" ;;
+  esac
+  previous="$argument"
 done
 
 cd "$ROOT"
-# In the lab's guest everything is there already, and what is written vanishes.
-if [[ " $* " != *" vfio "* ]]; then
-  "$ROOT/scripts/install.sh" build remote
-  build
+if [[ "${XINIM_LAB-}" == 1 ]]; then
+  # In the lab's guest everything is there already, and what is written vanishes.
+  modprobe vfio-pci
+  exec "$TOOL" "$@"
 fi
-exec "$TOOL" "$@"
+"$ROOT/scripts/install.sh" build remote
+build
+[[ "$TARGET" == vfio ]] || exec "$TOOL" "$@"
+"$ROOT/scripts/install.sh" lab
+export XINIM_LAB_OUT="$ROOT/artifacts/faults/lab"
+mkdir -p "$XINIM_LAB_OUT"
+# The cables of two NICs are connected, over the host: what one sends the other receives.
+exec "$ROOT/scripts/lab.sh" --timeout "${XINIM_FAULTS_TIMEOUT:-1800}" \
+  --nic-backend e1000e=socket,udp=127.0.0.1:7721,localaddr=127.0.0.1:7722 \
+  --nic-backend e1000-82545em=socket,udp=127.0.0.1:7722,localaddr=127.0.0.1:7721 \
+  -- "$ROOT/scripts/faults.sh" "$@"

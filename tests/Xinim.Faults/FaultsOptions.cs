@@ -26,7 +26,7 @@ internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, lo
         };
         command.SetAction(result => run(new FaultsOptions(
             result.GetValue(target)!,
-            new CampaignOptions
+            Limits(result.GetValue(target)!) with
             {
                 Count = result.GetValue(count),
                 Seed = result.GetValue(seed),
@@ -42,11 +42,18 @@ internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, lo
         return command;
     }
 
+    /// <summary>In the guest everything takes ten times as long.</summary>
+    private static CampaignOptions Limits(string target)
+    {
+        CampaignOptions options = new() { Count = 0, Seed = 0 };
+        return target == "vfio" ? options with { AnswerLimit = TimeSpan.FromSeconds(3), Patience = TimeSpan.FromSeconds(1), RecoveryLimit = TimeSpan.FromSeconds(60) } : options;
+    }
+
     /// <summary>
     /// QEMU's e1000 holds back every frame for a second after its receiver is switched on (hw/net/e1000.c, flush_queue_timer), its e1000e does not:
     /// a campaign takes the latter, or each recovery would last a second.
     /// </summary>
-    private static string DefaultDevice(string target, bool recovery) => target == "vfio" ? "0000:00:02.0,0000:00:03.0" : recovery ? "remote:e1000" : "remote:e1000e";
+    private static string DefaultDevice(string target, bool recovery) => target == "vfio" ? "0000:00:05.0,0000:00:03.0" : recovery ? "remote:e1000" : "remote:e1000e";
 
     private static TimeSpan? Seconds(double? value) => value is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
 }
