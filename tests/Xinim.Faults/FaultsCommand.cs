@@ -17,6 +17,7 @@ internal static class FaultsCommand
 
     private static int Run(FaultsOptions options)
     {
+        File.Delete(Path.Combine(DaemonTarget.Results, "daemon.log"));
         using StreamWriter log = new(Path.Combine(DaemonTarget.Results, "faults.tsv"));
         Ledger ledger = new();
         Report report = new(log);
@@ -37,20 +38,17 @@ internal static class FaultsCommand
     private static Frames OnDaemon(FaultsOptions options, Ledger ledger, Report report)
     {
         IReadOnlyList<IFault> faults = FaultCatalogue.Choose(FaultCatalogue.All, fault => fault.Kind, options.Kinds);
-        using DaemonTarget daemon = new(NicPlan.For(options, both: true), options.Campaign.AnswerLimit, WorkloadOptions.For(options));
+        using Campaign campaign = new(() => new DaemonTarget(NicPlan.For(options, both: true), options.Campaign.AnswerLimit, WorkloadOptions.For(options)), faults, options.Campaign, ledger, report);
         try
         {
-            new Campaign(daemon, [.. faults.Where(fault => daemon.Devices.Any(fault.Fits))], options.Campaign, ledger, report).Run(options.First, Progress(report, ledger));
+            campaign.Run(options.First, Progress(report, ledger));
         }
         catch (DaemonLostException exception)
         {
             ledger.Breach(exception.Message);
         }
 
-        Stop(daemon, ledger);
-        return new Frames(
-            daemon.Devices.Aggregate(default(StreamCounts), (sum, device) => sum + device.Workload.Tx),
-            daemon.Devices.Aggregate(default(StreamCounts), (sum, device) => sum + device.Workload.Rx));
+        return new Frames(campaign.Tx, campaign.Rx);
     }
 
     private static int Measure(FaultsOptions options, Ledger ledger)
@@ -113,7 +111,7 @@ internal static class FaultsCommand
         {
             return run();
         }
-        catch (Exception exception) when (exception is CampaignException or Ipc.LinuxException)
+        catch (Exception exception) when (exception is CampaignException or DeviceLostException or Ipc.LinuxException)
         {
             Console.Error.WriteLine($"faults: {exception.Message}");
             return 2;

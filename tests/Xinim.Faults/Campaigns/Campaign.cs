@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using Xinim.Faults.Faults;
 using Xinim.Faults.Processes;
 using Xinim.Faults.Targets;
@@ -13,7 +14,8 @@ namespace Xinim.Faults.Campaigns;
 /// Injects one fault after another into drivers under traffic, sees what comes of each, and holds everybody else to the <see cref="Ledger"/>.
 /// Fault n of a seed is always the same kind at the same place, whatever came before; what it meets is a running system.
 /// </summary>
-internal sealed class Campaign(DaemonTarget daemon, IReadOnlyList<IFault> faults, CampaignOptions options, Ledger ledger, Report report)
+/// <param name="start">Starts the daemon; again where a device is lost.</param>
+internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> faults, CampaignOptions options, Ledger ledger, Report report) : IDisposable
 {
     private const int Warmup = 4;
     private const int SampleEvery = 50;
@@ -21,35 +23,46 @@ internal sealed class Campaign(DaemonTarget daemon, IReadOnlyList<IFault> faults
     /// <summary>More than the wire can have held when the fault struck, so that a driver must have moved some of them.</summary>
     private static readonly ulong s_proof = new WorkloadOptions().Window + 8;
 
-    private readonly Dictionary<DeviceTarget, int> _faultsOfDriver = daemon.Devices.ToDictionary(device => device, _ => 0);
+    private readonly Dictionary<DeviceTarget, int> _faultsOfDriver = [];
     private readonly HashSet<DeviceTarget> _tainted = [];
     private readonly List<long> _resident = [];
+    private DaemonTarget _daemon = start();
     private Footprint _daemonBefore;
     private Footprint _ownBefore;
+
+    /// <summary>All frames from clients.</summary>
+    public StreamCounts Tx { get; private set; }
+
+    /// <summary>All frames to clients.</summary>
+    public StreamCounts Rx { get; private set; }
 
     /// <param name="first">Number of the first fault: a campaign can be taken up anywhere.</param>
     /// <param name="progress">Told now and then.</param>
     public void Run(long first, Action progress)
     {
         WarmUp();
-        long start = Stopwatch.GetTimestamp();
+        long begin = Stopwatch.GetTimestamp();
         for (long number = first; number < first + options.Count; number++)
         {
-            if (options.Duration is { } limit && Stopwatch.GetElapsedTime(start) > limit) break;
+            if (options.Duration is { } limit && Stopwatch.GetElapsedTime(begin) > limit) break;
             report.Add(One(number));
-            if (number % SampleEvery == 0) _resident.Add(daemon.Footprint.ResidentKilobytes);
+            if (number % SampleEvery == 0) _resident.Add(_daemon.Footprint.ResidentKilobytes);
             progress();
         }
 
-        foreach (DeviceTarget device in daemon.Devices) Renew(device, "end");
+        foreach (DeviceTarget device in _daemon.Devices) Renew(device, "end");
         CheckGrowth();
+        Stop();
     }
+
+    public void Dispose() => _daemon.Dispose();
 
     /// <summary>Which fault a number is.</summary>
     internal static (IFault Fault, DeviceTarget Target, Random Random) Choose(int seed, long number, IReadOnlyList<IFault> faults, IReadOnlyList<DeviceTarget> devices)
     {
         Random random = new(HashOf(seed, number));
-        IFault fault = faults[random.Next(faults.Count)];
+        IFault[] possible = [.. faults.Where(fault => devices.Any(fault.Fits))];
+        IFault fault = possible[random.Next(possible.Length)];
         DeviceTarget[] fitting = [.. devices.Where(fault.Fits)];
         return (fault, fitting[random.Next(fitting.Length)], random);
     }
@@ -65,24 +78,24 @@ internal sealed class Campaign(DaemonTarget daemon, IReadOnlyList<IFault> faults
 
     private void WarmUp()
     {
-        foreach (DeviceTarget device in daemon.Devices) AwaitServing(device, 0, "the start");
+        foreach (DeviceTarget device in _daemon.Devices) AwaitServing(device, 0, "the start");
         for (int i = 0; i < Warmup; i++)
         {
-            foreach (DeviceTarget device in daemon.Devices) Renew(device, "warm-up");
+            foreach (DeviceTarget device in _daemon.Devices) Renew(device, "warm-up");
         }
 
-        _daemonBefore = daemon.Footprint;
+        _daemonBefore = _daemon.Footprint;
         _ownBefore = Footprint.Of(Environment.ProcessId);
     }
 
     private FaultRecord One(long number)
     {
-        (IFault fault, DeviceTarget target, Random random) = Choose(options.Seed, number, faults, daemon.Devices);
+        (IFault fault, DeviceTarget target, Random random) = Choose(options.Seed, number, faults, _daemon.Devices);
         string where = $"fault {number} ({fault.Kind} on {target.Name})";
-        Snapshot[] before = [.. daemon.Devices.Select(Snapshot.Of)];
+        Snapshot[] before = [.. _daemon.Devices.Select(Snapshot.Of)];
         Snapshot mine = before.First(snapshot => snapshot.Device == target);
         target.Workload.BeginOutage();
-        long start = Stopwatch.GetTimestamp();
+        long struck = Stopwatch.GetTimestamp();
         string? injected = null;
         try
         {
@@ -95,15 +108,51 @@ internal sealed class Campaign(DaemonTarget daemon, IReadOnlyList<IFault> faults
 
         if (fault.Lies) _tainted.Add(target);
         bool mayLie = _tainted.Contains(target);
-        Effect effect = Observe(target, mine);
-        (TimeSpan? recovery, string? detail) = effect == Effect.None ? (null, null) : Recover(target, ref effect, start, where);
+        Effect effect;
+        TimeSpan? recovery = null;
+        string? detail = null;
+        try
+        {
+            effect = Observe(target, mine);
+            if (effect != Effect.None) (recovery, detail) = Recover(target, ref effect, struck, where);
+            ledger.CheckClient(where, mayLie, target.Workload.Errors.Skip(mine.Errors));
+        }
+        catch (DeviceLostException lost)
+        {
+            (effect, detail) = (Effect.DeviceLost, lost.Message);
+            ledger.Require(mayLie && lost.Message.Contains("device model", StringComparison.Ordinal), where, lost.Message);
+        }
+
         target.Workload.EndOutage();
         ledger.CheckFrames(where, mayLie, target.Workload.Tx - mine.Tx, target.Workload.Rx - mine.Rx);
-        ledger.CheckClient(where, mayLie, target.Workload.Errors.Skip(mine.Errors));
         foreach (Snapshot other in before.Where(other => other.Device != target && !_tainted.Contains(other.Device))) CheckBystander(where, other);
-        ledger.CheckDaemon(where, daemon);
-        if (effect == Effect.None && fault.Lies && ++_faultsOfDriver[target] >= options.FaultsPerDriver) Renew(target, where);
+        ledger.CheckDaemon(where, _daemon);
+        if (effect == Effect.DeviceLost) StartAgain();
+        else if (effect == Effect.None && fault.Lies && Count(target) >= options.FaultsPerDriver) Renew(target, where);
         return new FaultRecord(number, fault.Kind, target.Name, injected, effect, recovery, detail);
+    }
+
+    private int Count(DeviceTarget target) => _faultsOfDriver[target] = _faultsOfDriver.GetValueOrDefault(target) + 1;
+
+    private void StartAgain()
+    {
+        Stop();
+        _daemon.Dispose();
+        _faultsOfDriver.Clear();
+        _tainted.Clear();
+        _resident.Clear();
+        _daemon = start();
+        WarmUp();
+    }
+
+    private void Stop()
+    {
+        if (_daemon.Stop() is var status && status != 0) ledger.Breach($"the daemon did not stop cleanly (status {status?.ToString(CultureInfo.InvariantCulture) ?? "none, killed"})");
+        foreach (DeviceTarget device in _daemon.Devices)
+        {
+            Tx += device.Workload.Tx;
+            Rx += device.Workload.Rx;
+        }
     }
 
     private Effect Observe(DeviceTarget target, Snapshot before)
@@ -213,10 +262,10 @@ internal sealed class Campaign(DaemonTarget daemon, IReadOnlyList<IFault> faults
         // What has just been closed may take a moment to be gone.
         for (int look = 0; look < 50; look++)
         {
-            daemonGrowth = Ledger.Growth(_daemonBefore, daemon.Footprint);
+            daemonGrowth = Ledger.Growth(_daemonBefore, _daemon.Footprint);
             ownGrowth = Ledger.Growth(_ownBefore, Footprint.Of(Environment.ProcessId));
             if (daemonGrowth is null && ownGrowth is null) return;
-            daemon.Devices[0].Workload.Await(() => false, TimeSpan.FromMilliseconds(100));
+            _daemon.Devices[0].Workload.Await(() => false, TimeSpan.FromMilliseconds(100));
         }
 
         if (daemonGrowth is not null) ledger.Breach($"the daemon grew: {daemonGrowth}");

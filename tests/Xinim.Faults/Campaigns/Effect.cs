@@ -27,6 +27,9 @@ internal enum Effect
     /// <summary>The client ended with an error.</summary>
     ClientError,
 
+    /// <summary>The device model ended of what the driver told it. The daemon told the client and went on; the campaign starts another machine.</summary>
+    DeviceLost,
+
     /// <summary>No driver served within the limit.</summary>
     Unrecovered,
 }

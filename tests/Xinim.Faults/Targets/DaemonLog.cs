@@ -5,18 +5,20 @@ namespace Xinim.Faults.Targets;
 /// <summary>The daemon's log as it is written: kept in a file, and each line noted with the moment at which it was seen here.</summary>
 internal sealed class DaemonLog : IDisposable
 {
-    private readonly Process _process;
     private readonly StreamWriter _file;
-    private readonly Thread _thread;
+    private readonly Thread[] _threads;
     private readonly object _sync = new();
     private readonly Queue<(long At, string Text)> _lines = new();
 
     public DaemonLog(Process process, string path)
     {
-        _process = process;
-        _file = new StreamWriter(path) { AutoFlush = true };
-        _thread = new Thread(Run) { IsBackground = true, Name = "daemon log" };
-        _thread.Start();
+        _file = new StreamWriter(path, append: true) { AutoFlush = true };
+        _threads = [new Thread(() => Run(process.StandardOutput, keep: true)), new Thread(() => Run(process.StandardError, keep: false))];
+        foreach (Thread thread in _threads)
+        {
+            thread.IsBackground = true;
+            thread.Start();
+        }
     }
 
     /// <summary>Forgets what was said so far.</summary>
@@ -55,18 +57,20 @@ internal sealed class DaemonLog : IDisposable
 
     public void Dispose()
     {
-        _thread.Join();
+        foreach (Thread thread in _threads) thread.Join();
         _file.Dispose();
     }
 
-    private void Run()
+    /// <param name="keep">False for what drivers print when they crash: that is for the file.</param>
+    private void Run(StreamReader from, bool keep)
     {
-        while (_process.StandardOutput.ReadLine() is { } line)
+        while (from.ReadLine() is { } line)
         {
             long now = Stopwatch.GetTimestamp();
-            _file.WriteLine(line);
             lock (_sync)
             {
+                _file.WriteLine(line);
+                if (!keep) continue;
                 _lines.Enqueue((now, line));
                 // A campaign of hours says much; only the last fault's lines are asked for.
                 if (_lines.Count > 1000) _lines.Dequeue();

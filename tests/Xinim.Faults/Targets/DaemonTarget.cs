@@ -32,7 +32,7 @@ internal sealed class DaemonTarget : IDisposable
         WriteManifests(answerLimit);
         string configuration = Path.Combine(_folder.FullName, "xinim.json");
         File.WriteAllText(configuration, Configuration(plans));
-        ProcessStartInfo start = new(Path.Combine(Binaries, "xinim"), ["daemon", "--config", configuration, "--drivers", Path.Combine(_folder.FullName, "drivers")]) { RedirectStandardOutput = true };
+        ProcessStartInfo start = new(Path.Combine(Binaries, "xinim"), ["daemon", "--config", configuration, "--drivers", Path.Combine(_folder.FullName, "drivers")]) { RedirectStandardOutput = true, RedirectStandardError = true };
         _process = Process.Start(start) ?? throw new CampaignException($"cannot start {start.FileName}; run scripts/build.sh");
         Log = new DaemonLog(_process, LogPath);
         foreach (NicPlan plan in plans)
@@ -140,6 +140,3 @@ internal sealed class DaemonTarget : IDisposable
         }),
     });
 }
-
-/// <summary>The daemon died or hangs: the finding that no campaign should ever make.</summary>
-internal sealed class DaemonLostException(string message) : Exception(message);

@@ -96,7 +96,7 @@ internal sealed class Workload : IDisposable
         {
             while (!condition())
             {
-                if (_failure is { } failure) throw new CampaignException(failure);
+                if (_failure is { } failure) throw new DeviceLostException(failure);
                 TimeSpan left = limit - Stopwatch.GetElapsedTime(start);
                 if (left <= TimeSpan.Zero) return false;
                 Monitor.Wait(_sync, left < s_idle ? s_idle : left);
@@ -128,7 +128,6 @@ internal sealed class Workload : IDisposable
             lock (_sync)
             {
                 _failure = $"{Device} cannot be opened: {exception.Message}";
-                _errors.Add(_failure);
                 Monitor.PulseAll(_sync);
             }
         }
