@@ -33,6 +33,13 @@ public sealed class ProcessMemoryTests
     }
 
     [Fact]
+    public void No_process_group_is_signalled()
+    {
+        Assert.False(Signals.Send(0, Ipc.Processes.PosixSignalNumber.Continue));
+        Assert.False(Signals.Send(-1, Ipc.Processes.PosixSignalNumber.Continue));
+    }
+
+    [Fact]
     public void A_flip_changes_one_bit()
     {
         byte[] memory = GC.AllocateArray<byte>(64, pinned: true);

@@ -18,7 +18,7 @@ internal static class FaultsCommand
     private static int Run(FaultsOptions options)
     {
         File.Delete(Path.Combine(DaemonTarget.Results, "daemon.log"));
-        using StreamWriter log = new(Path.Combine(DaemonTarget.Results, "faults.tsv"));
+        using StreamWriter log = new(Path.Combine(DaemonTarget.Results, "faults.tsv")) { AutoFlush = true };
         Ledger ledger = new();
         Report report = new(log);
         // Also opens what the console needs, before anybody counts descriptors.
@@ -32,7 +32,7 @@ internal static class FaultsCommand
     {
         using ModelCampaign campaign = new(options.Campaign, FaultCatalogue.Choose(ModelFault.All, fault => fault.Kind, options.Kinds), ledger, report);
         campaign.Run(options.First, Progress(report, ledger));
-        return new Frames(campaign.Tx, campaign.Rx);
+        return new Frames(campaign.Tx, campaign.Rx, 0);
     }
 
     private static Frames OnDaemon(FaultsOptions options, Ledger ledger, Report report)
@@ -48,7 +48,7 @@ internal static class FaultsCommand
             ledger.Breach(exception.Message);
         }
 
-        return new Frames(campaign.Tx, campaign.Rx);
+        return new Frames(campaign.Tx, campaign.Rx, campaign.LineDropped);
     }
 
     private static int Measure(FaultsOptions options, Ledger ledger)
@@ -85,6 +85,7 @@ internal static class FaultsCommand
             foreach (string line in report.Table()) Console.WriteLine(line);
             Console.WriteLine($"sent {tx.Good:N0} frames: {tx.Damaged} damaged and caught, {tx.Lost} lost and noticed, {tx.Duplicates} twice, {tx.Forged} wrong and believed");
             Console.WriteLine($"received {rx.Good:N0} frames: {rx.Damaged} damaged and caught, {rx.Lost} lost and noticed, {rx.Duplicates} twice, {rx.Forged} wrong and believed");
+            if (frames.LineDropped != 0) Console.WriteLine($"the wire itself dropped {frames.LineDropped} frames for want of room in a socket: they count as lost");
             if (ledger.KnownClientErrors != 0) Console.WriteLine($"known limit: {ledger.KnownClientErrors} clients ended on a driver's nonsense");
             foreach (string breach in ledger.Breaches) Console.WriteLine($"BROKEN: {breach}");
         }
@@ -119,5 +120,5 @@ internal static class FaultsCommand
     }
 
     /// <summary>All frames of a campaign.</summary>
-    private sealed record Frames(StreamCounts Tx, StreamCounts Rx);
+    private sealed record Frames(StreamCounts Tx, StreamCounts Rx, ulong LineDropped);
 }

@@ -36,6 +36,9 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
     /// <summary>All frames to clients.</summary>
     public StreamCounts Rx { get; private set; }
 
+    /// <summary>Frames that the wire itself dropped.</summary>
+    public ulong LineDropped { get; private set; }
+
     /// <param name="first">Number of the first fault: a campaign can be taken up anywhere.</param>
     /// <param name="progress">Told now and then.</param>
     public void Run(long first, Action progress)
@@ -61,7 +64,7 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
     internal static (IFault Fault, DeviceTarget Target, Random Random) Choose(int seed, long number, IReadOnlyList<IFault> faults, IReadOnlyList<DeviceTarget> devices)
     {
         Random random = new(HashOf(seed, number));
-        IFault[] possible = [.. faults.Where(fault => devices.Any(fault.Fits))];
+        IFault[] possible = [.. faults.Where(fault => devices.Any(fault.Fits)).SelectMany(fault => Enumerable.Repeat(fault, fault.Weight))];
         IFault fault = possible[random.Next(possible.Length)];
         DeviceTarget[] fitting = [.. devices.Where(fault.Fits)];
         return (fault, fitting[random.Next(fitting.Length)], random);
@@ -92,20 +95,13 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
     {
         (IFault fault, DeviceTarget target, Random random) = Choose(options.Seed, number, faults, _daemon.Devices);
         string where = $"fault {number} ({fault.Kind} on {target.Name})";
+        // An earlier fault may have shown late, in between.
+        if (target.Generation != target.Workload.Generation) _ = target.Refresh();
         Snapshot[] before = [.. _daemon.Devices.Select(Snapshot.Of)];
         Snapshot mine = before.First(snapshot => snapshot.Device == target);
         target.Workload.BeginOutage();
         long struck = Stopwatch.GetTimestamp();
-        string? injected = null;
-        try
-        {
-            injected = fault.Inject(target, random);
-        }
-        catch (IOException)
-        {
-            // The driver had ended of an earlier fault: what follows is that one's effect.
-        }
-
+        string? injected = Inject(fault, target, random);
         if (fault.Lies) _tainted.Add(target);
         bool mayLie = _tainted.Contains(target);
         Effect effect;
@@ -132,6 +128,24 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
         return new FaultRecord(number, fault.Kind, target.Name, injected, effect, recovery, detail);
     }
 
+    private static string? Inject(IFault fault, DeviceTarget target, Random random)
+    {
+        for (int attempt = 0; attempt < 2; attempt++)
+        {
+            try
+            {
+                return fault.Inject(target, random);
+            }
+            catch (IOException)
+            {
+                // The driver has ended of an earlier fault. Its successor's turn, if there is one already; otherwise what follows is that fault's effect.
+                _ = target.Refresh();
+            }
+        }
+
+        return null;
+    }
+
     private int Count(DeviceTarget target) => _faultsOfDriver[target] = _faultsOfDriver.GetValueOrDefault(target) + 1;
 
     private void StartAgain()
@@ -147,6 +161,7 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
 
     private void Stop()
     {
+        LineDropped += _daemon.Devices.Aggregate(0ul, (sum, device) => sum + device.Workload.LineDropped);
         if (_daemon.Stop() is var status && status != 0) ledger.Breach($"the daemon did not stop cleanly (status {status?.ToString(CultureInfo.InvariantCulture) ?? "none, killed"})");
         foreach (DeviceTarget device in _daemon.Devices)
         {

@@ -16,6 +16,9 @@ internal sealed class Report
 
     public long Faults { get; private set; }
 
+    /// <summary>Faults that could not be injected, for no driver was there at the moment; counted as nothing else.</summary>
+    public long Missed { get; private set; }
+
     /// <summary>Faults after which the driver was replaced.</summary>
     public long Failures { get; private set; }
 
@@ -25,6 +28,14 @@ internal sealed class Report
 
     public void Add(FaultRecord record)
     {
+        WriteLine(record);
+        if (record is { Injected: null, Effect: Effect.None })
+        {
+            // There was no driver to strike.
+            Missed++;
+            return;
+        }
+
         Faults++;
         if (!_rows.TryGetValue(record.Kind, out Row? row)) _rows.Add(record.Kind, row = new Row());
         row.Effects[(int)record.Effect]++;
@@ -34,9 +45,10 @@ internal sealed class Report
             row.Recovery.Add((long)(time.TotalSeconds * Stopwatch.Frequency));
             Recovery.Add((long)(time.TotalSeconds * Stopwatch.Frequency));
         }
-
-        _log?.WriteLine($"{record.Number}\t{record.Device}\t{record.Kind}\t{record.Injected ?? "not injected"}\t{record.Effect}\t{record.Recovery?.TotalMilliseconds.ToString("0.0", CultureInfo.InvariantCulture)}\t{record.Detail}");
     }
+
+    private void WriteLine(FaultRecord record)
+        => _log?.WriteLine($"{record.Number}\t{record.Device}\t{record.Kind}\t{record.Injected ?? "not injected"}\t{record.Effect}\t{record.Recovery?.TotalMilliseconds.ToString("0.0", CultureInfo.InvariantCulture)}\t{record.Detail}");
 
     public long Count(Effect effect) => _rows.Values.Sum(row => row.Effects[(int)effect]);
 

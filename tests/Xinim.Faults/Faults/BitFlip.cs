@@ -42,16 +42,28 @@ internal sealed class BitFlip(Segment segment, int count) : IFault
     public string Inject(DeviceTarget target, Random random)
     {
         using ProcessMemory memory = new(target.DriverPid);
-        string said = "";
-        for (int i = 0; i < count; i++)
+        string said = FlipOne(memory, random);
+        for (int i = 1; i < count; i++)
         {
-            ulong address = Address(memory, random);
-            int bit = random.Next(8);
-            memory.Flip(address, bit);
-            if (i == 0) said = $"bit {bit} at 0x{address:x}";
+            try
+            {
+                _ = FlipOne(memory, random);
+            }
+            catch (IOException)
+            {
+                return $"{said} and {i - 1} more, of which it died";
+            }
         }
 
         return count == 1 ? said : $"{said} and {count - 1} more";
+    }
+
+    private string FlipOne(ProcessMemory memory, Random random)
+    {
+        ulong address = Address(memory, random);
+        int bit = random.Next(8);
+        memory.Flip(address, bit);
+        return $"bit {bit} at 0x{address:x}";
     }
 
     /// <summary>The segment's mappings.</summary>

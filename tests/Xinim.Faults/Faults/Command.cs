@@ -10,6 +10,9 @@ internal sealed class Command(Misdeed misdeed) : IFault
 
     public bool Lies => misdeed is >= Misdeed.UnknownReceive and <= Misdeed.WildIndex;
 
+    // Half a second passes until a silent driver is noticed.
+    public int Weight => misdeed is Misdeed.Spin or Misdeed.Sleep or Misdeed.Withhold ? 1 : 4;
+
     public bool Fits(DeviceTarget target) => target.Obeys;
 
     public string Inject(DeviceTarget target, Random random) => SharedMemory.With(target, SharedMemory.Work, (memory, region) =>

@@ -14,6 +14,9 @@ internal interface IFault
     /// </summary>
     bool Lies { get; }
 
+    /// <summary>How often it is chosen beside the others.</summary>
+    int Weight => 4;
+
     /// <summary>Whether it can be injected there.</summary>
     bool Fits(DeviceTarget target);
 

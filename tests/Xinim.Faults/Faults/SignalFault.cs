@@ -1,5 +1,6 @@
 using Xinim.Faults.Processes;
 using Xinim.Faults.Targets;
+using Xinim.Ipc.Processes;
 
 namespace Xinim.Faults.Faults;
 
@@ -11,6 +12,9 @@ internal sealed class SignalFault(string kind, params int[] signals) : IFault
     public string Kind => kind;
 
     public bool Lies => false;
+
+    // Half a second passes until a silent driver is noticed.
+    public int Weight => signals is [(int)PosixSignalNumber.Stop] ? 1 : 4;
 
     public bool Fits(DeviceTarget target) => true;
 

@@ -10,6 +10,8 @@ internal static class Signals
     /// <returns>False where the process has ended.</returns>
     public static bool Send(int pid, int signal)
     {
+        // 0 and below name process groups: the campaign's own among them.
+        if (pid <= 0) return false;
         if (LibC.kill(pid, signal) == 0) return true;
         int error = Marshal.GetLastPInvokeError();
         if (error == LibC.ESRCH) return false;

@@ -5,6 +5,7 @@ namespace Xinim.Faults.Traffic;
 /// <summary>The station at the other end of the cable: sends one stream to the NIC and checks the one that comes from it, on a thread of its own.</summary>
 internal sealed class LinePeer : IDisposable
 {
+    private const int Batch = 256;
     private static readonly TimeSpan s_wait = TimeSpan.FromMilliseconds(1);
 
     private readonly ILine _line;
@@ -43,8 +44,10 @@ internal sealed class LinePeer : IDisposable
             }
 
             TimeSpan wait = s_wait;
-            for (int length; (length = _line.Receive(_frame, wait)) != 0; wait = TimeSpan.Zero)
+            // Bounded: a device gone wild sends without end.
+            for (int count = 0, length; count < Batch && (length = _line.Receive(_frame, wait)) != 0; count++)
             {
+                wait = TimeSpan.Zero;
                 if (_in.Check(_frame.AsSpan(0, length))) _onGood(Stopwatch.GetTimestamp());
             }
         }

@@ -63,6 +63,9 @@ internal sealed class Workload : IDisposable
     /// <summary>Moments of the present driver's life: when the client took its rings, and when the first frame had passed each way; 0 for not yet.</summary>
     public (uint Generation, long Adopted, long FirstSent, long FirstReceived) Life => Locked(() => (_adopted, _adoptedAt, _firstSent, _firstReceived));
 
+    /// <inheritdoc cref="ILine.Dropped"/>
+    public ulong LineDropped => _line.Dropped;
+
     /// <summary>Answers that the client got for its counters.</summary>
     public int Answers => Volatile.Read(ref _answers);
 
