@@ -85,6 +85,7 @@ internal static class FaultsCommand
             foreach (string line in report.Table()) Console.WriteLine(line);
             Console.WriteLine($"sent {tx.Good:N0} frames: {tx.Damaged} damaged and caught, {tx.Lost} lost and noticed, {tx.Duplicates} twice, {tx.Forged} wrong and believed");
             Console.WriteLine($"received {rx.Good:N0} frames: {rx.Damaged} damaged and caught, {rx.Lost} lost and noticed, {rx.Duplicates} twice, {rx.Forged} wrong and believed");
+            if (report.Missed != 0) Console.WriteLine($"{report.Missed} more could not be injected: no driver was there");
             if (frames.LineDropped != 0) Console.WriteLine($"the wire itself dropped {frames.LineDropped} frames for want of room in a socket: they count as lost");
             if (ledger.KnownClientErrors != 0) Console.WriteLine($"known limit: {ledger.KnownClientErrors} clients ended on a driver's nonsense");
             foreach (string breach in ledger.Breaches) Console.WriteLine($"BROKEN: {breach}");
