@@ -14,8 +14,8 @@ usage() {
 Usage: scripts/test.sh [unit|native|lab|all]
 
   unit     what needs neither root, nor QEMU, nor the network
-  native   what runs QEMU's device models in another process (trait needs=qemu)
-  lab      tests/Xinim.Lab.Tests, on VFIO in a virtual machine, and in one without IOMMU
+  native   what runs QEMU's device models in another process (trait needs=qemu), and fault campaigns
+  lab      tests/Xinim.Lab.Tests, on VFIO in a virtual machine and in one without IOMMU, and a small fault campaign
   all      every test (default)
 
 Results are in artifacts/test-results, one XML file a project.
@@ -119,6 +119,26 @@ run_in_lab() {
   run_guest "$LAB.NoIommu" -trait needs=no-iommu -- --no-iommu
 }
 
+# A fault campaign counts as one test. $1: its name; the rest: for scripts/faults.sh.
+campaign() {
+  local log="$RESULTS/faults-$1.log" status=0
+  printf 'fault campaign: %s\n' "$1"
+  mkdir -p "$RESULTS"
+  scripts/faults.sh "${@:2}" >"$log" 2>"$log.progress" </dev/null || status=$?
+  tail -n 1 "$log"
+  if ((status == 0)); then
+    PASSED=$((PASSED + 1))
+  else
+    grep BROKEN "$log" | head -n 20 || tail -n 5 "$log.progress"
+    problem "fault campaign $1: status $status; see $log"
+  fi
+}
+
+campaigns_here() {
+  campaign native --count 1000 --duration 50
+  campaign models --target model --count 20000 --duration 30
+}
+
 case "${1:-all}" in
   unit)
     build
@@ -129,18 +149,22 @@ case "${1:-all}" in
     build
     publish
     run_here -trait needs=qemu
+    campaigns_here
     ;;
   lab)
     build
     publish
     run_in_lab
+    campaign lab --target vfio --count 100 --duration 20
     ;;
   all)
     install_group remote
     build
     publish
     run_here -trait- needs=guest
+    campaigns_here
     run_in_lab
+    campaign lab --target vfio --count 100 --duration 20
     ;;
   -h | --help) usage && exit 0 ;;
   *) usage >&2 && exit 2 ;;

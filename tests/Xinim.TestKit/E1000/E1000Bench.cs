@@ -11,18 +11,22 @@ namespace Xinim.TestKit.E1000;
 public sealed class E1000Bench : IDisposable
 {
     private readonly IReadOnlyDictionary<string, string> _settings;
+    private readonly IPciDevice _device;
 
     /// <param name="settings">What a configuration says; counts where <paramref name="options"/> is null.</param>
+    /// <param name="wrap">Puts something between driver and device.</param>
     public E1000Bench(
         E1000ModelKind kind,
         E1000Options? options = null,
         E1000Misbehaviour misbehaviour = E1000Misbehaviour.None,
         uint buffers = 1024,
         InterruptKind? interrupts = null,
-        IReadOnlyDictionary<string, string>? settings = null)
+        IReadOnlyDictionary<string, string>? settings = null,
+        Func<E1000Model, IPciDevice>? wrap = null)
     {
         _settings = settings ?? new Dictionary<string, string>();
         Model = new E1000Model(kind, misbehaviour);
+        _device = wrap?.Invoke(Model) ?? Model.Device;
         InterruptKind chosen = interrupts ?? Model.Device.Interrupts.Best(1);
         _ = Model.Device.EnableInterrupts(chosen, 1);
         Work = Model.Dma.Map("work", 1 << 20, RegionAccess.ReadWrite);
@@ -79,5 +83,5 @@ public sealed class E1000Bench : IDisposable
         Model.Dispose();
     }
 
-    private E1000Driver NewDriver() => new(new DriverContext(Model.Device, Interrupts, new DmaArena(Work), Log.Add) { Options = _settings }, Options);
+    private E1000Driver NewDriver() => new(new DriverContext(_device, Interrupts, new DmaArena(Work), Log.Add) { Options = _settings }, Options);
 }

@@ -1,0 +1,84 @@
+using Xinim.Faults.Campaigns;
+using Xinim.Faults.Model;
+using Xinim.Faults.Traffic;
+using Xinim.Net.Traffic;
+
+namespace Xinim.Faults.Tests;
+
+/// <summary>Campaigns on device models: the driver withstands them, they can be repeated, and a defect in the driver would show.</summary>
+public sealed class ModelCampaignTests
+{
+    [Fact]
+    public void A_driver_withstands_every_kind()
+    {
+        foreach (ModelFault fault in ModelFault.All)
+        {
+            (Ledger ledger, Report report) = Run(fault, 20);
+            Assert.True(ledger.BreachCount == 0, string.Join('\n', ledger.Breaches));
+            Assert.Equal(20, report.Faults);
+        }
+    }
+
+    [Fact]
+    public void The_same_seed_gives_the_same_effects() => Assert.Equal(Effects(7), Effects(7));
+
+    [Fact]
+    public void Another_exception_than_a_device_fault_is_a_breach()
+        => Assert.Equal(3, Run(new ModelFault("planted", (_, _) => throw new InvalidOperationException("planted")), 3).Ledger.BreachCount);
+
+    [Fact]
+    public void A_frame_that_is_wrong_and_would_be_believed_is_a_breach()
+    {
+        (Ledger ledger, _) = Run(new ModelFault("planted", (bench, _) => Forge(bench)), 3);
+        Assert.Contains("right checksum and wrong bytes", Assert.IsType<string>(ledger.Breaches[0]), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_buffer_that_the_driver_does_not_hold_is_a_breach()
+    {
+        (Ledger ledger, _) = Run(new ModelFault("planted", (bench, _) => bench.Forget()), 1);
+        Assert.Contains("does not hold", Assert.Single(ledger.Breaches), StringComparison.Ordinal);
+    }
+
+    /// <summary>Rewrites every frame in packet memory, checksum and all.</summary>
+    private static void Forge(ModelBench bench)
+    {
+        for (int at = 0; at < bench.ReceivePool.Length; at += 2048)
+        {
+            for (ulong number = bench.Rx.Sent; number-- > 0;)
+            {
+                Span<byte> frame = bench.ReceivePool.Slice(at, FrameStream.SizeOf(number));
+                if (TestFrame.Read(frame, out _, out ulong sequence) != TestFrameKind.Stamped || sequence != number) continue;
+                frame[^1] ^= 1;
+                TestFrame.Stamp(frame, number);
+                break;
+            }
+        }
+    }
+
+    private static List<string> Effects(int seed)
+    {
+        List<string> effects = [];
+        using MemoryStream memory = new();
+        using (StreamWriter log = new(memory, leaveOpen: true))
+        {
+            Report report = new(log);
+            using ModelCampaign campaign = new(new CampaignOptions { Count = 300, Seed = seed }, [.. ModelFault.All.Where(fault => !fault.AtStart)], new Ledger(), report);
+            campaign.Run(0, () => { });
+        }
+
+        memory.Position = 0;
+        using StreamReader lines = new(memory);
+        while (lines.ReadLine() is { } line) effects.Add(string.Join(' ', line.Split('\t').Take(5)));
+        return effects;
+    }
+
+    private static (Ledger Ledger, Report Report) Run(ModelFault fault, long count)
+    {
+        Ledger ledger = new();
+        Report report = new(null);
+        using ModelCampaign campaign = new(new CampaignOptions { Count = count, Seed = 3 }, [fault], ledger, report);
+        campaign.Run(0, () => { });
+        return (ledger, report);
+    }
+}

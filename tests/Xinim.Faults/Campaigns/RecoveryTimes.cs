@@ -1,0 +1,82 @@
+using System.Diagnostics;
+using System.Globalization;
+using Xinim.Faults.Processes;
+using Xinim.Faults.Targets;
+using Xinim.Faults.Traffic;
+using Xinim.Ipc.Processes;
+using Xinim.Net.Measurement;
+using Xinim.Supervisor.Devices;
+using Xinim.Supervisor.Status;
+
+namespace Xinim.Faults.Campaigns;
+
+/// <summary>
+/// kill -9 to the first frame through the next driver, with its parts as they can be seen from outside: when the daemon logs the end and the
+/// readiness, when the client takes the new rings, when a frame comes out of the wire.
+/// </summary>
+internal sealed class RecoveryTimes(DeviceTarget target, Ledger ledger)
+{
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
+    private static readonly string[] s_parts = ["noticed and quiet", "spawned and brought up", "attached", "first frame sent", "kill to first frame sent", "kill to first frame received"];
+
+    private readonly LatencyHistogram[] _times = [.. s_parts.Select(_ => new LatencyHistogram())];
+
+    /// <summary>Kills so many drivers one after another.</summary>
+    /// <returns>A table in Markdown.</returns>
+    public IReadOnlyList<string> Run(long rounds, Action progress)
+    {
+        Workload load = target.Workload;
+        for (long round = 0; round < rounds; round++)
+        {
+            if (!load.Await(() => load.Life is { FirstSent: not 0, FirstReceived: not 0 }, s_limit)) throw new CampaignException($"{target.Name} moves no frames");
+            int answers = load.Answers;
+            load.Ask();
+            load.Await(() => load.Answers != answers, s_limit);
+            if (!One($"round {round}")) break;
+            progress();
+        }
+
+        ledger.CheckClient("recovery", mayLie: false, load.Errors);
+        ledger.CheckFrames("recovery", mayLie: false, load.Tx, load.Rx with { LostSilently = 0 });
+        return [.. Table()];
+    }
+
+    private bool One(string where)
+    {
+        Workload load = target.Workload;
+        DeviceReport report = target.Refresh();
+        if (report.State != DeviceState.Ready) throw new CampaignException($"{target.Name} is {report.State}");
+        target.Daemon.Log.Clear();
+        uint next = report.Generation + 1;
+        load.BeginOutage();
+        long killed = Stopwatch.GetTimestamp();
+        Signals.Send(report.Pid!.Value, PosixSignalNumber.Kill);
+        bool serves = load.Await(() => load.Life is var life && life.Generation >= next && life.FirstSent != 0 && life.FirstReceived != 0, s_limit);
+        load.EndOutage();
+        ledger.Require(serves, where, $"no frame within {s_limit.TotalSeconds:0} s of the kill");
+        if (!serves) return false;
+        long? ended = target.Daemon.Log.Await($"generation {next - 1} ended", s_limit);
+        long? ready = target.Daemon.Log.Await($"generation {next} ready", s_limit);
+        var (_, adopted, sent, received) = load.Life;
+        if (ended is not { } quiet || ready is not { } up) return true;
+        // The log's lines come over a pipe and can be seen late.
+        quiet = Math.Min(quiet, up);
+        up = Math.Min(up, adopted);
+        long[] parts = [quiet - killed, up - quiet, adopted - up, sent - adopted, sent - killed, received - killed];
+        for (int i = 0; i < parts.Length; i++) _times[i].Add(parts[i]);
+        return true;
+    }
+
+    private IEnumerable<string> Table()
+    {
+        yield return "| part | p50, ms | p90 | p99 | max |";
+        yield return "|---|---:|---:|---:|---:|";
+        for (int i = 0; i < s_parts.Length; i++)
+        {
+            yield return string.Create(CultureInfo.InvariantCulture,
+                $"| {s_parts[i]} | {Milliseconds(i, 0.5):0.00} | {Milliseconds(i, 0.9):0.00} | {Milliseconds(i, 0.99):0.00} | {Milliseconds(i, 1):0.00} |");
+        }
+    }
+
+    private double Milliseconds(int part, double share) => _times[part].Percentile(share).TotalMilliseconds;
+}

@@ -1,0 +1,125 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using Xinim.Faults.Campaigns;
+using Xinim.Faults.Faults;
+using Xinim.Faults.Model;
+using Xinim.Faults.Targets;
+using Xinim.Faults.Traffic;
+
+namespace Xinim.Faults;
+
+/// <summary>The command line; scripts/faults.sh calls it.</summary>
+internal static class FaultsCommand
+{
+    public static RootCommand Create() => FaultsOptions.Command(options => Guard(() => Run(options)));
+
+    private static int Run(FaultsOptions options)
+    {
+        File.Delete(Path.Combine(DaemonTarget.Results, "daemon.log"));
+        using StreamWriter log = new(Path.Combine(DaemonTarget.Results, "faults.tsv")) { AutoFlush = true };
+        Ledger ledger = new();
+        Report report = new(log);
+        // Also opens what the console needs, before anybody counts descriptors.
+        Console.Error.WriteLine($"seed {options.Campaign.Seed}, {options.Campaign.Count} faults");
+        if (options.KillEvery is not null || options.Recovery) return Measure(options, ledger);
+        Frames frames = options.Target == "model" ? OnModels(options, ledger, report) : OnDaemon(options, ledger, report);
+        return Print(report, ledger, frames, options.Campaign, options.Json);
+    }
+
+    private static Frames OnModels(FaultsOptions options, Ledger ledger, Report report)
+    {
+        using ModelCampaign campaign = new(options.Campaign, FaultCatalogue.Choose(ModelFault.All, fault => fault.Kind, options.Kinds), ledger, report);
+        campaign.Run(options.First, Progress(report, ledger));
+        return new Frames(campaign.Tx, campaign.Rx, 0);
+    }
+
+    private static Frames OnDaemon(FaultsOptions options, Ledger ledger, Report report)
+    {
+        IReadOnlyList<IFault> faults = FaultCatalogue.Choose(FaultCatalogue.All, fault => fault.Kind, options.Kinds);
+        using Campaign campaign = new(() => new DaemonTarget(NicPlan.For(options, both: true), options.Campaign.AnswerLimit, WorkloadOptions.For(options)), faults, options.Campaign, ledger, report);
+        try
+        {
+            campaign.Run(options.First, Progress(report, ledger));
+        }
+        catch (DaemonLostException exception)
+        {
+            ledger.Breach(exception.Message);
+        }
+
+        return new Frames(campaign.Tx, campaign.Rx, campaign.LineDropped);
+    }
+
+    private static int Measure(FaultsOptions options, Ledger ledger)
+    {
+        WorkloadOptions workload = WorkloadOptions.For(options);
+        // As fast as it goes, with as many frames on their way as the sockets of the wire hold.
+        if (options.KillEvery is not null) workload = workload with { Rate = 0, Window = 64, Buffers = 1024 };
+        using DaemonTarget daemon = new(NicPlan.For(options, both: false), options.Campaign.AnswerLimit, workload);
+        DeviceTarget target = daemon.Devices[0];
+        IReadOnlyList<string> lines = options.KillEvery is { } every
+            ? new Storm(target, ledger).Run(every, options.Campaign.Duration ?? TimeSpan.FromSeconds(60))
+            : new RecoveryTimes(target, ledger).Run(options.Campaign.Count, () => { });
+        Stop(daemon, ledger);
+        foreach (string line in lines) Console.WriteLine(line);
+        foreach (string breach in ledger.Breaches) Console.WriteLine($"BROKEN: {breach}");
+        Console.WriteLine($"faults: {ledger.BreachCount} invariants broken");
+        return ledger.BreachCount == 0 ? 0 : 1;
+    }
+
+    private static void Stop(DaemonTarget daemon, Ledger ledger)
+    {
+        if (daemon.Stop() is var status && status != 0) ledger.Breach($"the daemon did not stop cleanly ({status?.ToString(CultureInfo.InvariantCulture) ?? "killed after 30 s"})");
+    }
+
+    private static int Print(Report report, Ledger ledger, Frames frames, CampaignOptions options, bool json)
+    {
+        (StreamCounts tx, StreamCounts rx) = (frames.Tx, frames.Rx);
+        if (json)
+        {
+            Console.WriteLine(JsonSerializer.Serialize(new { seed = options.Seed, result = report.ForJson(), sent = tx, received = rx, knownClientErrors = ledger.KnownClientErrors, breaches = ledger.Breaches }));
+        }
+        else
+        {
+            foreach (string line in report.Table()) Console.WriteLine(line);
+            Console.WriteLine($"sent {tx.Good:N0} frames: {tx.Damaged} damaged and caught, {tx.Lost} lost and noticed, {tx.Duplicates} twice, {tx.Forged} wrong and believed");
+            Console.WriteLine($"received {rx.Good:N0} frames: {rx.Damaged} damaged and caught, {rx.Lost} lost and noticed, {rx.Duplicates} twice, {rx.Forged} wrong and believed");
+            if (report.Missed != 0) Console.WriteLine($"{report.Missed} more could not be injected: no driver was there");
+            if (frames.LineDropped != 0) Console.WriteLine($"the wire itself dropped {frames.LineDropped} frames for want of room in a socket: they count as lost");
+            if (ledger.KnownClientErrors != 0) Console.WriteLine($"known limit: {ledger.KnownClientErrors} clients ended on a driver's nonsense");
+            foreach (string breach in ledger.Breaches) Console.WriteLine($"BROKEN: {breach}");
+        }
+
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"faults: {report.Faults} injected (seed {options.Seed}, {report.PerMinute:0} a minute), {report.Failures} drivers failed, {report.Failures - report.Count(Effect.Unrecovered)} recovered, {ledger.BreachCount} invariants broken"));
+        return ledger.BreachCount == 0 ? 0 : 1;
+    }
+
+    private static Action Progress(Report report, Ledger ledger)
+    {
+        long last = Stopwatch.GetTimestamp();
+        return () =>
+        {
+            if (Stopwatch.GetElapsedTime(last) < TimeSpan.FromSeconds(2)) return;
+            last = Stopwatch.GetTimestamp();
+            Console.Error.WriteLine($"{report.Faults} faults, {report.Failures} drivers failed, {ledger.BreachCount} invariants broken, {report.PerMinute:0} a minute");
+        };
+    }
+
+    private static int Guard(Func<int> run)
+    {
+        try
+        {
+            return run();
+        }
+        catch (Exception exception) when (exception is CampaignException or DeviceLostException or Ipc.LinuxException)
+        {
+            Console.Error.WriteLine($"faults: {exception.Message}");
+            return 2;
+        }
+    }
+
+    /// <summary>All frames of a campaign.</summary>
+    private sealed record Frames(StreamCounts Tx, StreamCounts Rx, ulong LineDropped);
+}

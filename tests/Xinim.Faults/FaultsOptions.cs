@@ -1,0 +1,59 @@
+using System.CommandLine;
+using Xinim.Faults.Campaigns;
+
+namespace Xinim.Faults;
+
+/// <summary>What was said on the command line; scripts/faults.sh explains it to users.</summary>
+internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, long First, string Device, string? Kinds, bool Json, TimeSpan? KillEvery, bool Recovery)
+{
+    public static RootCommand Command(Func<FaultsOptions, int> run)
+    {
+        Option<string> target = new("--target") { Description = "Where drivers run", DefaultValueFactory = _ => "remote" };
+        target.AcceptOnlyFromAmong("remote", "model", "vfio");
+        Option<long> count = new("--count") { Description = "Faults", DefaultValueFactory = _ => 500L };
+        Option<int> seed = new("--seed") { Description = "Chooses kinds and places", DefaultValueFactory = _ => 1 };
+        Option<long> first = new("--first") { Description = "Number of the first fault" };
+        Option<string?> device = new("--device") { Description = "Device model, or PCI addresses of the device and of its peer" };
+        Option<string?> kinds = new("--kinds") { Description = "Only these, separated by commas" };
+        Option<double?> duration = new("--duration") { Description = "End after so many seconds" };
+        Option<int> perDriver = new("--per-driver") { Description = "Faults without effect until a driver is replaced", DefaultValueFactory = _ => 10 };
+        Option<double?> killEvery = new("--kill-every") { Description = "Measure a transfer under one kill every so many seconds" };
+        Option<bool> recovery = new("--recovery") { Description = "Measure the time from kill -9 to the next driver's first frame" };
+        Option<bool> json = new("--json") { Description = "Print the result as JSON" };
+        RootCommand command = new("Injects faults into running drivers and checks that nobody else is harmed")
+        {
+            target, count, seed, first, device, kinds, duration, perDriver, killEvery, recovery, json,
+        };
+        command.SetAction(result => run(new FaultsOptions(
+            result.GetValue(target)!,
+            Limits(result.GetValue(target)!) with
+            {
+                Count = result.GetValue(count),
+                Seed = result.GetValue(seed),
+                Duration = Seconds(result.GetValue(duration)),
+                FaultsPerDriver = result.GetValue(perDriver),
+            },
+            result.GetValue(first),
+            result.GetValue(device) ?? DefaultDevice(result.GetValue(target)!, result.GetValue(recovery)),
+            result.GetValue(kinds),
+            result.GetValue(json),
+            Seconds(result.GetValue(killEvery)),
+            result.GetValue(recovery))));
+        return command;
+    }
+
+    /// <summary>In the guest everything takes ten times as long.</summary>
+    private static CampaignOptions Limits(string target)
+    {
+        CampaignOptions options = new() { Count = 0, Seed = 0 };
+        return target == "vfio" ? options with { AnswerLimit = TimeSpan.FromSeconds(3), Patience = TimeSpan.FromSeconds(1), RecoveryLimit = TimeSpan.FromSeconds(60) } : options;
+    }
+
+    /// <summary>
+    /// QEMU's e1000 holds back every frame for a second after its receiver is switched on (hw/net/e1000.c, flush_queue_timer), its e1000e does not:
+    /// a campaign takes the latter, or each recovery would last a second.
+    /// </summary>
+    private static string DefaultDevice(string target, bool recovery) => target == "vfio" ? "0000:00:05.0,0000:00:03.0" : recovery ? "remote:e1000" : "remote:e1000e";
+
+    private static TimeSpan? Seconds(double? value) => value is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
+}

@@ -1,0 +1,161 @@
+using System.Diagnostics;
+using Xinim.Faults.Campaigns;
+using Xinim.Faults.Traffic;
+using Xinim.TestKit.E1000;
+using Xinim.Vfio;
+
+namespace Xinim.Faults.Model;
+
+/// <summary>
+/// Devices that break their manual under the real driver's code, in this process. For each fault exactly this is allowed: traffic goes on; the driver
+/// throws <see cref="DeviceFaultException"/>; data is wrong or missing and its checksum or number says so; or nothing moves although no rule of the
+/// manual is broken that the driver could see. Any other exception, a driver that does not return, a buffer that it does not hold or a frame outside
+/// the limits is a breach. A device can lie about data without anything to see: other bytes, or another length that is possible. Such a frame
+/// is given as good, and the client's checksum finds it.
+/// </summary>
+internal sealed class ModelCampaign : IDisposable
+{
+    private const int Rounds = 4;
+    private const int Timers = 6;
+    private static readonly TimeSpan s_hang = TimeSpan.FromSeconds(30);
+
+    private readonly CampaignOptions _options;
+    private readonly Ledger _ledger;
+    private readonly Report _report;
+    private readonly ModelFault[] _weighted;
+    private readonly Timer _watchdog;
+    private readonly Dictionary<E1000ModelKind, (ModelBench Bench, int Faults)> _benches = [];
+    private uint _run;
+    private string _where = "";
+
+    public ModelCampaign(CampaignOptions options, IReadOnlyList<ModelFault> faults, Ledger ledger, Report report)
+    {
+        (_options, _ledger, _report) = (options, ledger, report);
+        _weighted = [.. faults.SelectMany(fault => Enumerable.Repeat(fault, fault.Weight))];
+        _watchdog = new Timer(_ => Expire());
+    }
+
+    public StreamCounts Tx { get; private set; }
+
+    public StreamCounts Rx { get; private set; }
+
+    public void Run(long first, Action progress)
+    {
+        long start = Stopwatch.GetTimestamp();
+        for (long number = first; number < first + _options.Count; number++)
+        {
+            if (_options.Duration is { } limit && Stopwatch.GetElapsedTime(start) > limit) break;
+            _report.Add(One(number));
+            progress();
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach ((ModelBench bench, _) in _benches.Values) bench.Dispose();
+        _watchdog.Dispose();
+    }
+
+    private FaultRecord One(long number)
+    {
+        Random random = new(Campaign.HashOf(_options.Seed, number));
+        ModelFault fault = _weighted[random.Next(_weighted.Length)];
+        E1000ModelKind kind = Enum.GetValues<E1000ModelKind>()[random.Next(4)];
+        _where = $"fault {number} ({fault.Kind} on {kind}, seed {_options.Seed})";
+        _watchdog.Change(s_hang, Timeout.InfiniteTimeSpan);
+        long start = Stopwatch.GetTimestamp();
+        (ModelBench bench, int faults) = fault.AtStart ? (new ModelBench(kind, ++_run), 0) : BenchOf(kind);
+        StreamCounts tx = bench.Tx.Counts, rx = bench.Rx.Counts;
+        (Effect effect, string? detail) = Strike(bench, fault, random);
+        StreamCounts sent = bench.Tx.Counts - tx, received = bench.Rx.Counts - rx;
+        if (effect == Effect.None && sent.Damaged + sent.Lost + received.Damaged + received.Lost + received.Duplicates != 0) effect = Effect.WrongData;
+        Tx += sent;
+        Rx += received;
+        _ledger.CheckFrames(_where, mayLie: true, sent, received);
+        if (bench.Breach is { } breach) _ledger.Breach($"{_where}: {breach}");
+        bool spent = fault.AtStart || effect != Effect.None || bench.Breach is not null || ++faults >= _options.FaultsPerDriver;
+        TimeSpan? recovery = null;
+        if (!spent)
+        {
+            _benches[kind] = (bench, faults);
+        }
+        else
+        {
+            bench.Dispose();
+            if (!fault.AtStart) _benches.Remove(kind);
+            _ = BenchOf(kind);
+            if (effect != Effect.None) recovery = Stopwatch.GetElapsedTime(start);
+        }
+
+        _watchdog.Change(Timeout.Infinite, Timeout.Infinite);
+        return new FaultRecord(number, fault.Kind, kind.ToString(), fault.Kind, effect, recovery, detail);
+    }
+
+    private (Effect Effect, string? Detail) Strike(ModelBench bench, ModelFault fault, Random random)
+    {
+        try
+        {
+            if (fault.AtStart)
+            {
+                fault.Inject(bench, random);
+                bench.Start();
+            }
+            else
+            {
+                bench.Arrive();
+                fault.Inject(bench, random);
+            }
+
+            for (int round = 0; round < Rounds; round++)
+            {
+                bench.Turn();
+                bench.Arrive();
+            }
+
+            bench.Registers.Relent();
+            bench.Model.Misbehaviour = E1000Misbehaviour.None;
+            if (Flows(bench)) return (Effect.None, null);
+            for (int second = 0; second < Timers; second++) bench.Driver.OnTimer();
+            return (Flows(bench) ? Effect.None : Effect.Stall, null);
+        }
+        catch (DeviceFaultException found)
+        {
+            return (Effect.Exit, found.Message);
+        }
+        catch (Exception exception) when (exception is not OutOfMemoryException)
+        {
+            _ledger.Breach($"{_where}: {exception.GetType().Name}: {exception.Message} {exception.StackTrace?.Split('\n')[0].Trim()}");
+            return (Effect.Signal, exception.Message);
+        }
+    }
+
+    /// <summary>Whether a new frame comes through each way.</summary>
+    private static bool Flows(ModelBench bench)
+    {
+        for (int round = 0; round < Rounds; round++)
+        {
+            (ulong sent, ulong received) = (bench.Tx.Counts.Good, bench.Rx.Counts.Good);
+            bench.Arrive();
+            bench.Turn();
+            bench.Turn();
+            if (bench.Tx.Counts.Good > sent && bench.Rx.Counts.Good > received) return true;
+        }
+
+        return false;
+    }
+
+    private (ModelBench Bench, int Faults) BenchOf(E1000ModelKind kind)
+    {
+        if (_benches.TryGetValue(kind, out var held)) return held;
+        ModelBench bench = new(kind, ++_run);
+        bench.Start();
+        return _benches[kind] = (bench, 0);
+    }
+
+    /// <summary>A driver that does not come back cannot be stopped from within: the campaign ends with the finding.</summary>
+    private void Expire()
+    {
+        Console.WriteLine($"BROKEN: {_where}: the driver has not come back for {s_hang.TotalSeconds:0} s");
+        Environment.Exit(1);
+    }
+}

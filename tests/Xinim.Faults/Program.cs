@@ -1,0 +1,3 @@
+using Xinim.Faults;
+
+return FaultsCommand.Create().Parse(args).Invoke();

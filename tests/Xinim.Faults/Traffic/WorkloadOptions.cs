@@ -1,0 +1,17 @@
+namespace Xinim.Faults.Traffic;
+
+/// <summary>How much traffic runs over a NIC.</summary>
+internal sealed record WorkloadOptions
+{
+    /// <summary>Frames a second each way; 0 for as many as go.</summary>
+    public double Rate { get; init; } = 4000;
+
+    /// <summary>Frames on their way at the most, each way: what the wire's sockets hold without loss.</summary>
+    public uint Window { get; init; } = 16;
+
+    /// <summary>Buffers each way.</summary>
+    public uint Buffers { get; init; } = 256;
+
+    /// <summary>What a target can bear: everything is slower in the guest.</summary>
+    public static WorkloadOptions For(FaultsOptions options) => options.Target == "vfio" ? new WorkloadOptions { Rate = 500 } : new WorkloadOptions();
+}
