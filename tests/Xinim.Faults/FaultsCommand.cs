@@ -78,7 +78,7 @@ internal static class FaultsCommand
         (StreamCounts tx, StreamCounts rx) = (frames.Tx, frames.Rx);
         if (json)
         {
-            Console.WriteLine(JsonSerializer.Serialize(new { seed = options.Seed, result = report.ForJson(), sent = tx, received = rx, knownClientErrors = ledger.KnownClientErrors, breaches = ledger.Breaches }));
+            Console.WriteLine(JsonSerializer.Serialize(new { seed = options.Seed, result = report.ForJson(), sent = tx, received = rx, breaches = ledger.Breaches }));
         }
         else
         {
@@ -87,7 +87,6 @@ internal static class FaultsCommand
             Console.WriteLine($"received {rx.Good:N0} frames: {rx.Damaged} damaged and caught, {rx.Lost} lost and noticed, {rx.Duplicates} twice, {rx.Forged} wrong and believed");
             if (report.Missed != 0) Console.WriteLine($"{report.Missed} more could not be injected: no driver was there");
             if (frames.LineDropped != 0) Console.WriteLine($"the wire itself dropped {frames.LineDropped} frames for want of room in a socket: they count as lost");
-            if (ledger.KnownClientErrors != 0) Console.WriteLine($"known limit: {ledger.KnownClientErrors} clients ended on a driver's nonsense");
             foreach (string breach in ledger.Breaches) Console.WriteLine($"BROKEN: {breach}");
         }
 

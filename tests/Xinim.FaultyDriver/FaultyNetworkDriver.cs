@@ -96,6 +96,8 @@ internal sealed class FaultyNetworkDriver : INetworkDriver
 
     public void SetFilters(in NetworkFilters filters) => _inner.SetFilters(filters);
 
+    public void StopReceiving() => _inner.StopReceiving();
+
     public void Stop() => _inner.Stop();
 
     public void Dispose() => _inner.Dispose();

@@ -71,7 +71,7 @@ internal static class Escapes
     private static IEnumerable<(string, Func<long>)> Memory(Victim victim)
     {
         int work = Descriptor.Number(victim.Work.Handle);
-        yield return ("map regions that it was not given", () => MapStrangers(work, Descriptor.Number(victim.Device)));
+        yield return ("map regions that it was not given", () => MapStrangers(work, Descriptor.Number(victim.Device), Descriptor.Number(victim.Vital.Handle)));
         yield return ("grow a shared region", () => Raw.Call(77, work, victim.Work.Size * 2));
         yield return ("shrink a shared region", () => Raw.Call(77, work, 0));
         // FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE: seals against resizing do not stop it.
@@ -118,11 +118,11 @@ internal static class Escapes
     }
 
     /// <summary>Every number that could be a descriptor, but for its own region's and its device's.</summary>
-    private static long MapStrangers(int work, int device)
+    private static long MapStrangers(params int[] own)
     {
         for (int number = 0; number < 4096; number++)
         {
-            if (number != work && number != device && Raw.Call(9, 0, 4096, 3, 1, number, 0) > 0) return number;
+            if (!own.Contains(number) && Raw.Call(9, 0, 4096, 3, 1, number, 0) > 0) return number;
         }
 
         return -9;

@@ -21,12 +21,15 @@ internal sealed class Victim
         _startRequest = start.Header.Request;
         Work = SharedRegion.Open(start.TakeHandle(0), (long)what.Work.Size, RegionAccess.ReadWrite);
         WorkIova = what.Work.Iova;
-        _heart = new VitalSigns(SharedRegion.Open(start.TakeHandle(1), VitalSigns.Bytes, RegionAccess.ReadWrite));
+        Vital = SharedRegion.Open(start.TakeHandle(1), VitalSigns.Bytes, RegionAccess.ReadWrite);
+        _heart = new VitalSigns(Vital);
         Device = start.TakeHandle(2);
         DeviceName = what.Device.ToString();
     }
 
     public SharedRegion Work { get; }
+
+    public SharedRegion Vital { get; }
 
     public ulong WorkIova { get; }
 

@@ -24,7 +24,9 @@ public sealed unsafe class Channel : IDisposable
     private const int ControlHeader = 16;
     private const int ControlBytes = ControlHeader + (MaxHandles * sizeof(int));
 
-    private readonly byte[] _buffer = GC.AllocateUninitializedArray<byte>(sizeof(MessageHeader) + MaxPayload);
+    /// <summary>One for all channels of a thread: what was received is copied out at once.</summary>
+    [ThreadStatic]
+    private static byte[]? t_buffer;
 
     /// <param name="handle">A connected SOCK_SEQPACKET socket; owned from now on.</param>
     public Channel(SafeFileHandle handle) => Handle = handle;
@@ -85,15 +87,16 @@ public sealed unsafe class Channel : IDisposable
     {
         message = null;
         byte* control = stackalloc byte[ControlBytes];
-        fixed (byte* bytes = _buffer)
+        byte[] buffer = t_buffer ??= GC.AllocateUninitializedArray<byte>(sizeof(MessageHeader) + MaxPayload);
+        fixed (byte* bytes = buffer)
         {
-            iovec part = new() { iov_base = bytes, iov_len = _buffer.Length };
+            iovec part = new() { iov_base = bytes, iov_len = buffer.Length };
             msghdr received = new() { msg_iov = &part, msg_iovlen = 1, msg_control = control, msg_controllen = ControlBytes };
             long length = Receive(&received);
             if (length < 0) return true;
             SafeFileHandle?[] handles = Detach(received, control);
             if (length == 0 && handles.Length == 0) return false;
-            message = Accept(_buffer.AsSpan(0, (int)length), handles, received.msg_flags);
+            message = Accept(buffer.AsSpan(0, (int)length), handles, received.msg_flags);
             return true;
         }
     }

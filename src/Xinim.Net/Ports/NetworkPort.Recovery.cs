@@ -14,7 +14,8 @@ public sealed partial class NetworkPort
         if (_rings is { } old)
         {
             SaveDelivered(old);
-            LeaveRings();
+            // Of a driver that is gone the daemon knows that; one that lives has closed what only the daemon may close.
+            Distrust("its rings were closed, and not by the daemon");
         }
 
         HandleMessages();

@@ -33,6 +33,7 @@ public sealed partial class NetworkPort : IDisposable
     private readonly BufferPool _tx;
     private readonly BufferPool _rx;
     private readonly uint _rxBytes;
+    private readonly StallWatch _stall;
     private readonly LateFrames _late = new();
     private SharedRegion _ringRegion;
     private NetworkRings.ClientEnd? _rings;
@@ -55,6 +56,7 @@ public sealed partial class NetworkPort : IDisposable
         _tx = new BufferPool(_txRegion, what.TxGrant, options.TxBuffers, options.BufferBytes);
         _rx = new BufferPool(_rxRegion, what.RxGrant, options.RxBuffers, options.BufferBytes);
         _rxBytes = options.BufferBytes;
+        _stall = new StallWatch(options.StallLimit);
         Info = what.Info;
         Link = Info.Link;
         Adopt(what.Rings);
@@ -220,6 +222,7 @@ public sealed partial class NetworkPort : IDisposable
         Flush();
         if (!_late.IsEmpty) return true;
         if (SpinForWork()) return true;
+        if (_stall.IsStalled(TxIdle || _rings is null || Link.Up == 0, SentFrames + RejectedFrames)) Distrust("it sends none of the frames that it was given");
         Doorbell? own = _rings?.Own;
         own?.PrepareToSleep();
         bool ready = HasWork() || _rings is { IsClosed: true };

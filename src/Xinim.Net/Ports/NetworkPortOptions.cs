@@ -12,6 +12,9 @@ public sealed record NetworkPortOptions
     /// <summary>Bytes a buffer; a frame that is longer takes several.</summary>
     public uint BufferBytes { get; init; } = 2048;
 
+    /// <summary>A driver that sends none of the frames it was given for so long, with the link up, is reported and replaced.</summary>
+    public TimeSpan StallLimit { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>For the daemon's answers; covers a driver that is just starting.</summary>
     public TimeSpan AnswerLimit { get; init; } = TimeSpan.FromSeconds(15);
 }

@@ -111,7 +111,7 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
         {
             effect = Observe(target, mine);
             if (effect != Effect.None) (recovery, detail) = Recover(target, ref effect, struck, where);
-            ledger.CheckClient(where, mayLie, target.Workload.Errors.Skip(mine.Errors));
+            ledger.CheckClient(where, target.Workload.Errors.Skip(mine.Errors));
         }
         catch (DeviceLostException lost)
         {
@@ -181,7 +181,7 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
             load.Ask();
             // Either it answers, and then nobody but its client can notice, or it is ended; the daemon asks once a second by itself, too.
             load.Await(() => Ended() || Serves() || load.Answers != answers, options.AnswerLimit + TimeSpan.FromSeconds(2));
-            bool sees = load.Await(() => Ended() || Serves(), options.Patience);
+            bool sees = load.Await(() => Ended() || Serves(), options.Patience + (2 * WorkloadOptions.StallLimit));
             if (!sees && IsSame(target)) return Effect.Stall;
             // Its successor is on its way.
             if (!sees) load.Await(() => Ended() || Serves(), options.RecoveryLimit);
@@ -266,7 +266,7 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
     {
         Workload load = before.Device.Workload;
         ledger.CheckBystander($"{where}, {before.Device.Name}", load.Tx - before.Tx, load.Rx - before.Rx);
-        ledger.CheckClient($"{where}, {before.Device.Name}", mayLie: false, load.Errors.Skip(before.Errors));
+        ledger.CheckClient($"{where}, {before.Device.Name}", load.Errors.Skip(before.Errors));
         ledger.Require(load.Generation == before.Generation, where, $"the driver of {before.Device.Name} was replaced too");
     }
 

@@ -18,7 +18,10 @@ internal enum Effect
     /// <summary>It said nonsense to the daemon, which ended it.</summary>
     Protocol,
 
-    /// <summary>It answered the daemon and moved no frames; nobody but its traffic noticed, and the campaign replaced it.</summary>
+    /// <summary>Its client found nonsense in the rings, or no progress, and reported it; the daemon replaced it.</summary>
+    Reported,
+
+    /// <summary>It answered the daemon and moved no frames, and not even its client noticed; the campaign replaced it.</summary>
     Stall,
 
     /// <summary>Frames were damaged, lost or repeated, and the checks of client or peer caught it; the campaign replaced the driver.</summary>

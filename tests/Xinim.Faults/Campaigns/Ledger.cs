@@ -15,19 +15,10 @@ internal sealed class Ledger
 
     private readonly List<string> _breaches = [];
 
-    /// <summary>
-    /// A client that is given nonsense by its driver ends with an error and cannot ask for another driver: a known limit (docs/ROADMAP.md). Once that is
-    /// gone, this is false, and the campaign holds clients to it.
-    /// </summary>
-    public const bool ClientsEndOnNonsense = true;
-
     public IReadOnlyList<string> Breaches => _breaches;
 
     /// <summary>All breaches, those included that are not kept.</summary>
     public long BreachCount { get; private set; }
-
-    /// <summary>Client errors that <see cref="ClientsEndOnNonsense"/> excuses.</summary>
-    public long KnownClientErrors { get; private set; }
 
     public void Breach(string text)
     {
@@ -57,13 +48,10 @@ internal sealed class Ledger
         Require(rx.Lost == 0 && tx.Duplicates == 0, where, $"another device's driver was disturbed: {rx.Lost} frames lost, {tx.Duplicates} sent twice");
     }
 
-    public void CheckClient(string where, bool mayLie, IEnumerable<string> errors)
+    /// <summary>A client never ends of what its driver does, however much that lies.</summary>
+    public void CheckClient(string where, IEnumerable<string> errors)
     {
-        foreach (string error in errors)
-        {
-            if (mayLie && ClientsEndOnNonsense) KnownClientErrors++;
-            else Breach($"{where}: the client ended: {error}");
-        }
+        foreach (string error in errors) Breach($"{where}: the client ended: {error}");
     }
 
     public void CheckDaemon(string where, DaemonTarget daemon) => Require(daemon.IsAlive, where, "the daemon has ended");

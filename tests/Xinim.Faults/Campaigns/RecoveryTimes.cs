@@ -11,13 +11,14 @@ using Xinim.Supervisor.Status;
 namespace Xinim.Faults.Campaigns;
 
 /// <summary>
-/// kill -9 to the first frame through the next driver, with its parts as they can be seen from outside: when the daemon logs the end and the
-/// readiness, when the client takes the new rings, when a frame comes out of the wire.
+/// kill -9 to the first frame through the next driver, with its parts: quiet, spawn and bring-up as the daemon took them, the others as they
+/// are seen from outside: when the daemon logs the end, when the client takes the new rings, when a frame comes out of the wire.
 /// </summary>
 internal sealed class RecoveryTimes(DeviceTarget target, Ledger ledger)
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
-    private static readonly string[] s_parts = ["noticed and quiet", "spawned and brought up", "attached", "first frame sent", "kill to first frame sent", "kill to first frame received"];
+    private static readonly string[] s_parts =
+        ["notice", "quiet", "spawn", "bring-up, link included", "attach", "first frame", "kill to first frame sent", "kill to first frame received"];
 
     private readonly LatencyHistogram[] _times = [.. s_parts.Select(_ => new LatencyHistogram())];
 
@@ -36,7 +37,7 @@ internal sealed class RecoveryTimes(DeviceTarget target, Ledger ledger)
             progress();
         }
 
-        ledger.CheckClient("recovery", mayLie: false, load.Errors);
+        ledger.CheckClient("recovery", load.Errors);
         ledger.CheckFrames("recovery", mayLie: false, load.Tx, load.Rx with { LostSilently = 0 });
         return [.. Table()];
     }
@@ -55,14 +56,13 @@ internal sealed class RecoveryTimes(DeviceTarget target, Ledger ledger)
         load.EndOutage();
         ledger.Require(serves, where, $"no frame within {s_limit.TotalSeconds:0} s of the kill");
         if (!serves) return false;
-        long? ended = target.Daemon.Log.Await($"generation {next - 1} ended", s_limit);
-        long? ready = target.Daemon.Log.Await($"generation {next} ready", s_limit);
         var (_, adopted, sent, received) = load.Life;
-        if (ended is not { } quiet || ready is not { } up) return true;
-        // The log's lines come over a pipe and can be seen late.
-        quiet = Math.Min(quiet, up);
-        up = Math.Min(up, adopted);
-        long[] parts = [quiet - killed, up - quiet, adopted - up, sent - adopted, sent - killed, received - killed];
+        RecoveryReport steps = target.Refresh().Recovery;
+        long quiet = Ticks(steps.Quiet), spawn = Ticks(steps.Spawn), bringUp = Ticks(steps.BringUp);
+        // Of what passed before the client had its new rings, the rest is the notice of the death and the way to the client; the daemon logs between the two.
+        long rest = adopted - killed - quiet - spawn - bringUp;
+        long notice = target.Daemon.Log.Await($"generation {next - 1} ended", s_limit) is { } ended ? Math.Clamp(ended - killed - quiet, 0, Math.Max(rest, 0)) : 0;
+        long[] parts = [notice, quiet, spawn, bringUp, Math.Max(rest - notice, 0), sent - adopted, sent - killed, received - killed];
         for (int i = 0; i < parts.Length; i++) _times[i].Add(parts[i]);
         return true;
     }
@@ -77,6 +77,8 @@ internal sealed class RecoveryTimes(DeviceTarget target, Ledger ledger)
                 $"| {s_parts[i]} | {Milliseconds(i, 0.5):0.00} | {Milliseconds(i, 0.9):0.00} | {Milliseconds(i, 0.99):0.00} | {Milliseconds(i, 1):0.00} |");
         }
     }
+
+    private static long Ticks(double milliseconds) => (long)(milliseconds * Stopwatch.Frequency / 1000);
 
     private double Milliseconds(int part, double share) => _times[part].Percentile(share).TotalMilliseconds;
 }

@@ -28,7 +28,7 @@ internal sealed class Storm(DeviceTarget target, Ledger ledger)
         if (!load.Await(() => load.Life is { FirstSent: not 0, FirstReceived: not 0 }, s_serveLimit)) ledger.Breach($"{target.Name} moves no frames after {kills} kills");
         load.EndOutage();
         ledger.CheckFrames($"{kills} kills", mayLie: false, load.Tx - tx, load.Rx - rx);
-        ledger.CheckClient($"{kills} kills", mayLie: false, load.Errors);
+        ledger.CheckClient($"{kills} kills", load.Errors);
         Rates after = Measure(length / 3, null);
         return
         [

@@ -125,6 +125,9 @@ internal sealed class DaemonTarget : IDisposable
                 ["class"] = "network",
                 ["matches"] = s_matches,
                 ["answerLimit"] = (int)answerLimit.TotalMilliseconds,
+                ["heartbeat"] = new Dictionary<string, int> { ["period"] = 50, ["limit"] = (int)answerLimit.TotalMilliseconds },
+                // A campaign's drivers fail more often in a row than anybody's: no pauses, and never given up.
+                ["restart"] = new Dictionary<string, int> { ["firstPause"] = 0, ["maxPause"] = 0, ["quietPeriod"] = 0, ["giveUpAfter"] = 0 },
             }));
         }
     }

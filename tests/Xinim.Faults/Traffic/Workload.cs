@@ -122,7 +122,7 @@ internal sealed class Workload : IDisposable
         {
             while (!_stop)
             {
-                using NetworkPort port = NetworkPort.Open(Device, new NetworkPortOptions { TxBuffers = _options.Buffers, RxBuffers = _options.Buffers }, _socket);
+                using NetworkPort port = NetworkPort.Open(Device, new NetworkPortOptions { TxBuffers = _options.Buffers, RxBuffers = _options.Buffers, StallLimit = WorkloadOptions.StallLimit }, _socket);
                 Serve(port);
             }
         }

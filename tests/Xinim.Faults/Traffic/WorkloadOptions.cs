@@ -12,6 +12,9 @@ internal sealed record WorkloadOptions
     /// <summary>Buffers each way.</summary>
     public uint Buffers { get; init; } = 256;
 
+    /// <summary>What the clients call a stall: far more than a driver needs to come back, far less than a user would wait for.</summary>
+    public static TimeSpan StallLimit { get; } = TimeSpan.FromMilliseconds(500);
+
     /// <summary>What a target can bear: everything is slower in the guest.</summary>
     public static WorkloadOptions For(FaultsOptions options) => options.Target == "vfio" ? new WorkloadOptions { Rate = 500 } : new WorkloadOptions();
 }
