@@ -7,6 +7,7 @@ using Xinim.Ipc.Processes;
 using Xinim.Supervisor.Clients;
 using Xinim.Supervisor.Configuration;
 using Xinim.Supervisor.Devices;
+using Xinim.Supervisor.Events;
 using Xinim.Supervisor.Manifests;
 using Xinim.Supervisor.Status;
 using Xinim.Vfio;
@@ -29,6 +30,7 @@ public sealed class Supervisor : IDisposable
 
     private readonly EventLoop _loop = new();
     private readonly ILogger _log;
+    private readonly EventLog _events;
     private readonly DaemonConfiguration _configuration;
     private readonly ManifestStore _manifests;
     private readonly ChannelListener _listener;
@@ -43,6 +45,7 @@ public sealed class Supervisor : IDisposable
         _configuration = configuration;
         _manifests = manifests;
         _log = log;
+        _events = new EventLog(log);
         _listener = SocketSetup.Listen(configuration);
         _loop.Watch(_listener.Handle, OnClient);
         _loop.Every(CounterPeriod, RefreshCounters);
@@ -72,9 +75,9 @@ public sealed class Supervisor : IDisposable
                 User = Environment.IsPrivilegedProcess ? _configuration.DriverUserBase + (uint)_devices.Count : null,
             };
             DeviceSettings settings = new(wish.Poll, manifest.Standby, wish.Restart ?? manifest.Restart);
-            ManagedDevice device = new(_loop, _log, backend, manifest, launch, launch.Arguments[0], settings);
+            ManagedDevice device = new(_loop, _log, _events, backend, manifest, launch, launch.Arguments[0], settings);
             _devices.Add(device);
-            _log.LogInformation("{Device}: {Address} ({Ids}) goes to driver {Driver}", device.Name, backend.Name, backend.Identity, manifest.Name);
+            device.Events.Add(EventKind.Attached, $"{backend.Name} ({backend.Identity}) goes to driver {manifest.Name}");
             device.Start();
         }
         catch
@@ -116,6 +119,9 @@ public sealed class Supervisor : IDisposable
     /// <summary>The state of everything; counters are at most <see cref="CounterPeriod"/> old.</summary>
     internal StatusReport Report()
         => new(Environment.ProcessId, Math.Round(Stopwatch.GetElapsedTime(_started).TotalSeconds, 1), [.. _devices.Select(StatusReporter.Describe)]);
+
+    /// <summary>What has happened since an event.</summary>
+    internal EventPage EventsAfter(ulong number) => _events.After(number);
 
     internal void Forget(ClientSession client) => _clients.Remove(client);
 

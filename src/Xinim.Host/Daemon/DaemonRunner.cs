@@ -36,6 +36,7 @@ internal static class DaemonRunner
         using Supervisor.Supervisor supervisor = host.Services.GetRequiredService<Supervisor.Supervisor>();
         devices.OpenAll(supervisor, configuration, manifests);
         log.LogInformation("serving {Devices} at {Socket}", supervisor.DeviceNames, configuration.Socket);
+        if (Watchdog.Start(supervisor.Loop) is { } period) log.LogInformation("systemd hears of the loop every {Period:0.0} s", period.TotalSeconds);
         host.Run();
         if (service.Failure is not { } failure) return 0;
         Console.Error.WriteLine($"xinim daemon: the supervisor's loop failed: {failure}");
