@@ -200,7 +200,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         LastFault = reason;
         LastFaultKind = FaultKind.Gone;
         State = DeviceState.Gone;
-        Events.Add(EventKind.Gone, $"gone: {reason}");
+        Events.AddFailure(FaultKind.Gone, reason);
         CancelPending();
         _standby.Drop();
         if (_life is null) Client.CloseForGood(reason);

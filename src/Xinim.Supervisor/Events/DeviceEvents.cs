@@ -18,11 +18,12 @@ internal sealed class DeviceEvents(ManagedDevice device, EventLog events)
     /// <param name="took">How long it took, where that means something.</param>
     public void Add(EventKind kind, string text, TimeSpan? took = null) => Add(kind, FaultKind.None, text, took);
 
-    /// <summary>A driver has failed.</summary>
+    /// <summary>A driver has failed, or its device has disappeared.</summary>
     public void AddFailure(FaultKind fault, string reason)
     {
         _faults[fault] = _faults.GetValueOrDefault(fault) + 1;
-        LastFailure = Add(EventKind.Failed, fault, $"generation {device.Generation} ended: {reason}", null).Time;
+        LastFailure = (fault == FaultKind.Gone ? Add(EventKind.Gone, fault, $"gone: {reason}", null)
+            : Add(EventKind.Failed, fault, $"generation {device.Generation} ended: {reason}", null)).Time;
     }
 
     private DeviceEvent Add(EventKind kind, FaultKind fault, string text, TimeSpan? took)

@@ -16,7 +16,7 @@ internal sealed class EventLog(ILogger log)
     /// <summary>Bytes that the events of a page leave for what is around them.</summary>
     private const int PageBytes = Channel.MaxPayload - 256;
 
-    private readonly Queue<DeviceEvent> _events = new(Capacity);
+    private readonly Queue<(DeviceEvent Event, int Bytes)> _events = new(Capacity);
     private ulong _last;
 
     public DeviceEvent Add(DeviceEvent what)
@@ -24,7 +24,7 @@ internal sealed class EventLog(ILogger log)
         string text = what.Text.Length > TextLimit ? what.Text[..TextLimit] + "…" : what.Text;
         DeviceEvent numbered = what with { Number = ++_last, Time = DateTimeOffset.UtcNow, Text = text };
         if (_events.Count == Capacity) _events.Dequeue();
-        _events.Enqueue(numbered);
+        _events.Enqueue((numbered, Encoding.UTF8.GetByteCount(numbered.ToJson()) + 1));
         EventLine line = new(numbered);
         log.Log(line.Level, line.Id, line, null, static (state, _) => state.ToString());
         return numbered;
@@ -35,14 +35,14 @@ internal sealed class EventLog(ILogger log)
     {
         List<DeviceEvent> page = [];
         int bytes = 0;
-        foreach (DeviceEvent one in _events)
+        foreach ((DeviceEvent one, int size) in _events)
         {
             if (one.Number <= number) continue;
-            bytes += Encoding.UTF8.GetByteCount(one.ToJson()) + 1;
+            bytes += size;
             if (bytes > PageBytes) break;
             page.Add(one);
         }
 
-        return new EventPage(_events.TryPeek(out DeviceEvent? first) ? first.Number : 0, _last, page);
+        return new EventPage(_events.TryPeek(out (DeviceEvent Event, int Bytes) first) ? first.Event.Number : 0, _last, page);
     }
 }

@@ -89,6 +89,18 @@ public sealed class DeviceEventsTests
     }
 
     [Fact]
+    public void A_device_that_disappears_is_told_once()
+    {
+        using Bench bench = new();
+        bench.NextReadyDriver();
+        bench.Supervisor.Disappear(bench.Backend, "pulled");
+        bench.Until(() => bench.Device.Pid is null, "its driver has ended");
+        Assert.Equal(["gone: pulled"], Ask(bench.Connect()).Skip(2).Select(one => one.Text));
+        Assert.Equal(1ul, bench.Device.Events.Faults[FaultKind.Gone]);
+        Assert.NotNull(bench.Device.Events.LastFailure);
+    }
+
+    [Fact]
     public void A_question_without_a_number_ends_the_connection()
     {
         using Bench bench = new();
