@@ -10,6 +10,7 @@ using Xinim.Ipc.Sandboxing;
 using Xinim.Supervisor.Clients;
 using Xinim.Supervisor.Configuration;
 using Xinim.Supervisor.Devices;
+using Xinim.Supervisor.Events;
 using Xinim.Supervisor.Manifests;
 using Xinim.Supervisor.Status;
 using Xinim.Vfio;
@@ -32,6 +33,7 @@ public sealed class Supervisor : IDisposable
 
     private readonly EventLoop _loop = new();
     private readonly ILogger _log;
+    private readonly EventLog _events;
     private readonly DaemonConfiguration _configuration;
     private readonly ManifestStore _manifests;
     private readonly ChannelListener _listener;
@@ -47,6 +49,7 @@ public sealed class Supervisor : IDisposable
         _configuration = configuration;
         _manifests = manifests;
         _log = log;
+        _events = new EventLog(log);
         _listener = SocketSetup.Listen(configuration);
         // The socket is this daemon's now: what a former one left behind is nobody's.
         IReadOnlyList<int> orphans = ProcessNotes.EndAll(configuration.ProcessFolder());
@@ -75,9 +78,9 @@ public sealed class Supervisor : IDisposable
             SafeFileHandle? removal = backend.RemovalRequested;
             LaunchRequest launch = LaunchOf(manifest, NameFor(wish));
             DeviceSettings settings = new(wish.Poll, OptionText.From(wish.Options), manifest.Standby, wish.Restart ?? manifest.Restart);
-            ManagedDevice device = new(_loop, _log, backend, manifest, launch, launch.Arguments[0], settings);
+            ManagedDevice device = new(_loop, _log, _events, backend, manifest, launch, launch.Arguments[0], settings);
             _devices.Add(device);
-            _log.LogInformation("{Device}: {Address} ({Ids}) goes to driver {Driver}", device.Name, backend.Name, backend.Identity, manifest.Name);
+            device.Events.Add(EventKind.Attached, $"{backend.Name} ({backend.Identity}) goes to driver {manifest.Name}");
             if (removal is not null) _removals.Add(device, _loop.Watch(removal, () => Detach(device, "it was unbound or unplugged")));
             device.Start();
         }
@@ -131,6 +134,9 @@ public sealed class Supervisor : IDisposable
     internal StatusReport Report()
         => new(Environment.ProcessId, Math.Round(Stopwatch.GetElapsedTime(_started).TotalSeconds, 1), [.. _devices.Select(StatusReporter.Describe)]);
 
+    /// <summary>What has happened since an event.</summary>
+    internal EventPage EventsAfter(ulong number) => _events.After(number);
+
     internal void Forget(ClientSession client) => _clients.Remove(client);
 
     /// <summary>Somebody wants the device back, or has taken it: the driver finishes if it can, and everything of the device is given up.</summary>
@@ -139,13 +145,13 @@ public sealed class Supervisor : IDisposable
         // The request stays readable, and is made again, until the device is closed.
         if (!_removals.Remove(device, out IDisposable? watch)) return;
         watch.Dispose();
-        _log.LogInformation("{Device}: leaving: {Reason}", device.Name, reason);
+        device.Events.Add(EventKind.Detaching, reason);
         device.Stop(() =>
         {
             device.Client.CloseForGood(reason);
             _devices.Remove(device);
             device.Dispose();
-            _log.LogInformation("{Device}: {Address} is given up", device.Name, device.Backend.Name);
+            device.Events.Add(EventKind.Detached, $"{device.Backend.Name} is given up");
         });
     }
 

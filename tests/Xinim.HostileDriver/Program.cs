@@ -6,11 +6,14 @@ using Xinim.Ipc.Sandboxing;
 
 // A driver that speaks the control protocol as far as it takes to be given a device, and then does what the name of its manifest says.
 using Channel channel = new(new SafeFileHandle(3, ownsHandle: true));
+channel.SendText(new MessageHeader((uint)ControlMessage.Hello, 0, 0), "e1000");
 using ChannelMessage start = channel.Receive(Timeout.InfiniteTimeSpan);
 StartMessage what = start.Get<StartMessage>();
 Victim victim = new(channel, start, what);
 switch (what.Driver.ToString())
 {
+    // A version of the product's driver that introduces itself well and never becomes ready.
+    case "e1000": return 9;
     case "escape": Escapes.TryAll(victim); break;
     case "escape-tight":
         SelfRestraint.Begin();

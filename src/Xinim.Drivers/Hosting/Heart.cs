@@ -11,5 +11,8 @@ internal sealed class Heart(SharedRegion vital, uint periodMilliseconds)
     /// <summary>The longest that a sleeping loop may sleep.</summary>
     public TimeSpan Period { get; } = TimeSpan.FromMilliseconds(Math.Clamp(periodMilliseconds, 1, 60_000));
 
+    /// <summary>The page that it beats on.</summary>
+    public VitalSigns Signs => _signs;
+
     public void Beat() => _signs.Beat();
 }

@@ -42,6 +42,7 @@ internal sealed class NetworkLoop : IDisposable
     private readonly IPciInterrupts _interrupts;
     private readonly DmaRegion _work;
     private readonly Heart _heart;
+    private readonly TransmitSampler _sampler;
     private readonly bool _spin;
     private readonly EventLoop _loop = new();
     private Client? _client;
@@ -58,6 +59,7 @@ internal sealed class NetworkLoop : IDisposable
         _interrupts = interrupts;
         _work = work;
         _heart = heart;
+        _sampler = new TransmitSampler(heart.Signs);
         _spin = spin;
     }
 
@@ -111,7 +113,9 @@ internal sealed class NetworkLoop : IDisposable
             uint received = _driver.RxReturn(rings.Received);
             uint given = _driver.RxProvide(rings.Free);
             uint submitted = _driver.TxProvide(rings.Submit);
+            _sampler.OnTaken(submitted);
             uint completed = _driver.TxReturn(rings.Completed);
+            _sampler.OnReturned(completed);
             if ((received | completed) != 0) rings.Client.Ring();
             return (submitted | completed) != 0 ? Work.Client : (received | given) != 0 ? Work.Device : Work.None;
         }
@@ -255,6 +259,7 @@ internal sealed class NetworkLoop : IDisposable
         if (_client is not { } client) return;
         _client = null;
         _driver.Detach();
+        _sampler.Forget();
         _armed = false;
         client.Dispose();
     }

@@ -1,8 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using Xinim.Ipc.Channels;
-using Xinim.Ipc.Protocols;
-using Xinim.Net.Ports;
 using Xinim.Supervisor.Status;
 
 namespace Xinim.Host.Commands;
@@ -10,7 +7,6 @@ namespace Xinim.Host.Commands;
 /// <summary><c>xinim status</c>: the daemon's devices and drivers.</summary>
 internal static class StatusCommand
 {
-    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(5);
     private static readonly string[] Headers =
         ["NAME", "DEVICE", "IDS", "DRIVER", "PID", "UID", "STATE", "GEN", "RESTARTS", "LINK", "RX", "TX", "MISSED", "ERRORS", "CLIENT", "DMA"];
 
@@ -20,19 +16,13 @@ internal static class StatusCommand
         CliCommand command = new("status", "Show the daemon's devices, their drivers and what they have done", "status", "status --json | jq '.devices[].generation'") { json };
         command.SetAction(result => CommandErrors.Guard(environment, () =>
         {
-            string report = Ask(CommonOptions.SocketOf(result));
-            if (result.GetValue(json)) environment.Output.WriteLine(report);
-            else Print(environment, StatusReport.FromJson(report));
+            using DaemonLink daemon = DaemonLink.Connect(CommonOptions.SocketOf(result));
+            StatusReport report = daemon.Status();
+            if (result.GetValue(json)) environment.Output.WriteLine(report.ToJson());
+            else Print(environment, report);
             return 0;
         }));
         return command;
-    }
-
-    private static string Ask(string? socket)
-    {
-        using PortControl control = PortControl.Connect(socket, AnswerLimit);
-        using ChannelMessage report = control.Ask(ClientMessage.GetStatus, 0u, ClientMessage.Report);
-        return report.Text;
     }
 
     private static void Print(CommandEnvironment environment, StatusReport report)
@@ -48,10 +38,8 @@ internal static class StatusCommand
     [
         device.Name, device.Device, device.Ids, device.Driver, device.Pid is { } pid ? Text((ulong)pid) : "-", Text(device.User), device.State.ToString(),
         Text(device.Generation), Text(device.Restarts), device.Link, Count(device, "rxFrames"), Count(device, "txFrames"), Count(device, "rxMissed"),
-        Text(Errors.Aggregate(0ul, (sum, name) => sum + device.Counters.GetValueOrDefault(name))), device.Client ?? "-", device.Iommu ? "IOMMU" : "UNSAFE DMA",
+        Text(device.Errors), device.Client ?? "-", device.Iommu ? "IOMMU" : "UNSAFE DMA",
     ];
-
-    private static readonly string[] Errors = ["rxCrcErrors", "rxLengthErrors", "rxOtherErrors", "rxDropped", "txRejected", "txErrors"];
 
     private static string Count(DeviceReport device, string name) => Text(device.Counters.GetValueOrDefault(name));
 

@@ -27,6 +27,13 @@ internal static class XinimCommand
         {
             DaemonCommand.Create(),
             StatusCommand.Create(environment),
+            TopCommand.Create(environment),
+            EventsCommand.Create(environment),
+            MetricsCommand.Create(environment),
+            VerbCommand.Create(environment, "start", "Start the driver of a device that was stopped or given up"),
+            VerbCommand.Create(environment, "stop", "Let a driver finish and stop it; clients keep what they hold and wait for the next start"),
+            VerbCommand.Create(environment, "restart", "Let a driver finish and start a fresh one; clients lose nothing"),
+            VerbCommand.CreateUpdate(environment),
             ListCommand.Create(environment),
             BindCommand.Create(environment),
             UnbindCommand.Create(environment),

@@ -38,6 +38,7 @@ internal static class DaemonRunner
         using HotPlug? plug = HotPlug.Start(supervisor, devices, log);
         devices.OpenAll();
         log.LogInformation("serving {Devices} at {Socket}", supervisor.DeviceNames, configuration.Socket);
+        if (Watchdog.Start(supervisor.Loop) is { } period) log.LogInformation("systemd hears of the loop every {Period:0.0} s", period.TotalSeconds);
         host.Run();
         if (service.Failure is not { } failure) return 0;
         Console.Error.WriteLine($"xinim daemon: the supervisor's loop failed: {failure}");

@@ -48,6 +48,12 @@ public enum ClientMessage : uint
     /// </summary>
     Control = 12,
 
+    /// <summary>→ daemon: the number (ulong) of the last event known, 0 for none. Answer: Events with JSON, as many as one message holds.</summary>
+    GetEvents = 13,
+
+    /// <inheritdoc cref="GetEvents"/>
+    Events = 14,
+
     /// <summary>← daemon: as asked.</summary>
     Done = 16,
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc;
 using Xinim.Ipc.Channels;
@@ -41,33 +42,10 @@ public sealed class PortControl : IDisposable
     /// <exception cref="NetworkPortException">Refused, or no answer; the message says why.</exception>
     public ChannelMessage Ask<T>(ClientMessage question, in T payload, ClientMessage wanted, Action<ChannelMessage>? onNews = null)
         where T : unmanaged
-    {
-        uint request = ++_lastRequest;
-        try
-        {
-            _channel.SendBytes(new MessageHeader((uint)question, 0, request), MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in payload)), default);
-            while (true)
-            {
-                ChannelMessage answer = _channel.Receive(_limit);
-                if (answer.Header.Request == request && answer.Header.Type == (uint)wanted) return answer;
-                if (onNews is not null && answer.Header.Request == 0)
-                {
-                    onNews(answer);
-                    continue;
-                }
+        => AskBytes(question, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in payload)), wanted, onNews);
 
-                using (answer)
-                {
-                    bool reason = answer.Header.Type is (uint)ClientMessage.Refused or (uint)ClientMessage.Closed;
-                    throw new NetworkPortException(reason ? answer.Text : $"the daemon answered {answer.Header.Type} to {question}");
-                }
-            }
-        }
-        catch (ChannelException exception)
-        {
-            throw new NetworkPortException($"the daemon does not answer: {exception.Message}");
-        }
-    }
+    /// <inheritdoc cref="Ask{T}"/>
+    public ChannelMessage AskText(ClientMessage question, string text, ClientMessage wanted) => AskBytes(question, Encoding.UTF8.GetBytes(text), wanted, null);
 
     /// <summary>Tells the daemon something that has no answer.</summary>
     /// <exception cref="NetworkPortException">The daemon is gone.</exception>
@@ -97,4 +75,33 @@ public sealed class PortControl : IDisposable
     }
 
     public void Dispose() => _channel.Dispose();
+
+    private ChannelMessage AskBytes(ClientMessage question, ReadOnlySpan<byte> payload, ClientMessage wanted, Action<ChannelMessage>? onNews)
+    {
+        uint request = ++_lastRequest;
+        try
+        {
+            _channel.SendBytes(new MessageHeader((uint)question, 0, request), payload, default);
+            while (true)
+            {
+                ChannelMessage answer = _channel.Receive(_limit);
+                if (answer.Header.Request == request && answer.Header.Type == (uint)wanted) return answer;
+                if (onNews is not null && answer.Header.Request == 0)
+                {
+                    onNews(answer);
+                    continue;
+                }
+
+                using (answer)
+                {
+                    bool reason = answer.Header.Type is (uint)ClientMessage.Refused or (uint)ClientMessage.Closed;
+                    throw new NetworkPortException(reason ? answer.Text : $"the daemon answered {answer.Header.Type} to {question}");
+                }
+            }
+        }
+        catch (ChannelException exception)
+        {
+            throw new NetworkPortException($"the daemon does not answer: {exception.Message}");
+        }
+    }
 }

@@ -96,6 +96,9 @@ internal sealed class ClientSession : INetworkClient, IDisposable
             case ClientMessage.SetFilters: SetFilters(message.Get<NetworkFilters>(), request); break;
             case ClientMessage.GetStatistics: SendStatistics(request); break;
             case ClientMessage.ReportDriver: _device?.OnReported(message.Header.Generation, PeerText.OneLine(message)); break;
+            case ClientMessage.GetEvents:
+                _channel.SendText(new MessageHeader((uint)ClientMessage.Events, 0, request), _supervisor.EventsAfter(message.Get<ulong>()).ToJson());
+                break;
             case ClientMessage.Control: Control(message.Text, request); break;
             default: throw new ChannelException($"it sent message {message.Header.Type}, which no client sends");
         }

@@ -1,8 +1,8 @@
-using Microsoft.Extensions.Logging;
 using Xinim.Ipc;
 using Xinim.Ipc.Events;
 using Xinim.Ipc.Processes;
 using Xinim.Ipc.Sandboxing;
+using Xinim.Supervisor.Events;
 
 namespace Xinim.Supervisor.Devices;
 
@@ -10,7 +10,7 @@ namespace Xinim.Supervisor.Devices;
 /// What an operator can have done to a device: start, stop, restart, and update to another version of its driver. One at a time. Each hears
 /// of the outcome once: null where it is done, otherwise why not.
 /// </summary>
-internal sealed class DeviceVerbs(ManagedDevice device, EventLoop loop, ILogger log)
+internal sealed class DeviceVerbs(ManagedDevice device, EventLoop loop)
 {
     private bool _busy;
 
@@ -25,7 +25,6 @@ internal sealed class DeviceVerbs(ManagedDevice device, EventLoop loop, ILogger 
     public void Stop(Action<string?> onDone)
     {
         if (!TryBegin(ref onDone)) return;
-        log.LogInformation("{Device}: stopping, as asked", device.Name);
         device.Stop(() => onDone(Problem()));
     }
 
@@ -33,7 +32,6 @@ internal sealed class DeviceVerbs(ManagedDevice device, EventLoop loop, ILogger 
     public void Restart(Action<string?> onDone)
     {
         if (!TryBegin(ref onDone)) return;
-        log.LogInformation("{Device}: restarting, as asked", device.Name);
         device.Stop(() => Launch(onDone));
     }
 
@@ -61,7 +59,6 @@ internal sealed class DeviceVerbs(ManagedDevice device, EventLoop loop, ILogger 
             return;
         }
 
-        log.LogInformation("{Device}: updating to {Executable}, process {Pid}", device.Name, executable, candidate.Child.Pid);
         candidate.AwaitHello(loop, device.Manifest.Name, device.StartLimit, problem =>
         {
             if (problem is null)
@@ -87,6 +84,7 @@ internal sealed class DeviceVerbs(ManagedDevice device, EventLoop loop, ILogger 
 
         device.Start((launch, candidate), failure =>
         {
+            if (failure is null) device.Events.Add(EventKind.Updated, $"updated to {launch.Executable}", device.Times.Quiet + device.Times.Start);
             if (failure is null || device.State != DeviceState.Stopped)
             {
                 former.Sandbox?.Dispose();
@@ -94,7 +92,7 @@ internal sealed class DeviceVerbs(ManagedDevice device, EventLoop loop, ILogger 
                 return;
             }
 
-            log.LogWarning("{Device}: the new version failed, the former one comes back: {Reason}", device.Name, failure);
+            device.Events.Add(EventKind.RolledBack, $"{launch.Executable} did not become ready, {former.Executable} comes back: {failure}");
             launch.Sandbox?.Dispose();
             device.Start((former, null), problem => onDone(
                 $"{launch.Executable} did not become ready: {failure}; {(problem is null ? $"{former.Executable} serves again" : $"and the former version failed as well: {problem}")}"));

@@ -72,6 +72,9 @@ internal sealed class DriverLife : IDisposable
 
     public int Pid => _child.Pid;
 
+    /// <summary>What the driver says of its transmit path.</summary>
+    public LatencySummary Latency => _vital.Latency;
+
     /// <summary>What the driver writes its heartbeat to.</summary>
     public SafeFileHandle Vital => _process.Vital.Handle;
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc;
@@ -7,6 +8,7 @@ using Xinim.Ipc.Events;
 using Xinim.Ipc.Memory;
 using Xinim.Ipc.Processes;
 using Xinim.Ipc.Protocols;
+using Xinim.Supervisor.Events;
 using Xinim.Supervisor.Manifests;
 using Xinim.Supervisor.Policy;
 using Xinim.Vfio;
@@ -39,7 +41,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     /// <param name="backend">The opened device; owned from now on.</param>
     /// <param name="launch">How to start the driver's process, without handles.</param>
     /// <param name="name">What clients call the device.</param>
-    public ManagedDevice(EventLoop loop, ILogger log, IDeviceBackend backend, DriverManifest manifest, LaunchRequest launch, string name, DeviceSettings settings)
+    public ManagedDevice(EventLoop loop, ILogger log, EventLog events, IDeviceBackend backend, DriverManifest manifest, LaunchRequest launch, string name, DeviceSettings settings)
     {
         _loop = loop;
         _log = log;
@@ -61,9 +63,10 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
             throw;
         }
 
+        Events = new DeviceEvents(this, events);
         _standby = new Standby(loop, settings.Standby);
         Client = new NetworkClientSlot(this, log);
-        Verbs = new DeviceVerbs(this, loop, log);
+        Verbs = new DeviceVerbs(this, loop);
     }
 
     public string Name { get; }
@@ -73,6 +76,8 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     public DriverManifest Manifest { get; }
 
     public NetworkClientSlot Client { get; }
+
+    public DeviceEvents Events { get; }
 
     /// <summary>What an operator can have done to it.</summary>
     public DeviceVerbs Verbs { get; }
@@ -98,6 +103,9 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
 
     /// <summary>Process id of the driver; null where none runs.</summary>
     public int? Pid => _life?.Pid;
+
+    /// <summary>What the driver says of its transmit path; null where none runs.</summary>
+    public LatencySummary? Latency => _life?.Latency;
 
     /// <summary>Process id of the driver that waits to take over; null where none does.</summary>
     public int? StandbyPid => _standby.Pid;
@@ -192,6 +200,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         LastFault = reason;
         LastFaultKind = FaultKind.Gone;
         State = DeviceState.Gone;
+        Events.AddFailure(FaultKind.Gone, reason);
         CancelPending();
         _standby.Drop();
         if (_life is null) Client.CloseForGood(reason);
@@ -212,17 +221,13 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     {
         if (link == Info.Link) return;
         Info = Info with { Link = link };
-        _log.LogInformation("{Device}: link {Link}", Name, link);
+        Events.Add(EventKind.Link, $"link {link}");
         Client.OnLinkChanged(link);
     }
 
     void IDriverObserver.OnLog(string line) => _log.LogInformation("{Device}: driver says: {Line}", Name, line);
 
-    void IDriverObserver.OnClientFault(string reason)
-    {
-        _log.LogWarning("{Device}: its client broke the ring protocol: {Reason}", Name, reason);
-        Client.OnDropped($"the driver refused its rings: {reason}");
-    }
+    void IDriverObserver.OnClientFault(string reason) => Client.OnDropped($"the driver refused its rings: {reason}");
 
     void IDriverObserver.OnEnded(DriverEnd end) => OnEnded(end);
 
@@ -261,9 +266,8 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         _ready = Stopwatch.GetTimestamp();
         Times = Times with { BringUp = Stopwatch.GetElapsedTime(_started) - Times.Spawn };
         _life!.WatchHeart(TimeSpan.FromMilliseconds(Manifest.Heartbeat.Period), TimeSpan.FromMilliseconds(Manifest.Heartbeat.Limit));
-        _log.LogInformation(
-            "{Device}: driver {Driver} generation {Generation} ready after {StartTime:0.0} ms, process {Pid}, MAC {Mac}, link {Link}",
-            Name, Manifest.Name, Generation, Times.Start.TotalMilliseconds, Pid, Info.Mac.ToString(), Info.Link);
+        string took = string.Create(CultureInfo.InvariantCulture, $"ready after {Times.Start.TotalMilliseconds:0.0} ms");
+        Events.Add(EventKind.Ready, $"generation {Generation} {took}, process {Pid}, MAC {Info.Mac}, link {Info.Link}", Times.Quiet + Times.Start);
         Client.OnReady();
         Interlocked.Exchange(ref _onOutcome, null)?.Invoke(null);
         _standby.Prepare(Launch);
@@ -278,12 +282,11 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         Times = new StartTimes(Stopwatch.GetElapsedTime(noticed), default, default);
         Action? planned = Interlocked.Exchange(ref _planned, null);
         Action<string?>? outcome = Interlocked.Exchange(ref _onOutcome, null);
-        if (planned is null || before == DeviceState.Gone)
-            _log.LogWarning("{Device}: driver {Driver} generation {Generation} ended: {Reason}", Name, Manifest.Name, Generation, end.Reason);
+        if (planned is null && before != DeviceState.Gone) Record(end, before);
+        else if (before != DeviceState.Gone) Events.Add(EventKind.Stopped, $"generation {Generation} stopped, as asked");
         if (before == DeviceState.Gone) Client.CloseForGood(LastFault!);
         else State = DeviceState.Stopped;
         planned?.Invoke();
-        if (planned is null && before != DeviceState.Gone) Record(end, before);
         outcome?.Invoke(end.Reason);
         if (planned is null && State == DeviceState.Stopped) Decide(end, before == DeviceState.Ready ? Stopwatch.GetElapsedTime(_ready) : null);
     }
@@ -292,6 +295,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     {
         LastFault = end.Reason;
         LastFaultKind = before == DeviceState.Starting && end.Kind is FaultKind.Exit or FaultKind.Hang ? FaultKind.Start : end.Kind;
+        Events.AddFailure(LastFaultKind, end.Reason);
     }
 
     /// <summary>
@@ -335,7 +339,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         if (_policy.OnFailure(served) is not { } pause)
         {
             State = DeviceState.Failed;
-            _log.LogError("{Device}: given up after {Count} failures in a row; the last one: {Reason}", Name, _policy.Failures - 1, end.Reason);
+            Events.Add(EventKind.GivenUp, $"given up after {_policy.Failures - 1} failures in a row; the last one: {end.Reason}");
             Client.CloseForGood($"its driver failed {_policy.Failures - 1} times in a row: {end.Reason}");
             return;
         }
@@ -350,7 +354,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         _pending = PolicyScript.Ask(_loop, _log, script, Name, end with { Kind = LastFaultKind }, Generation, goOn =>
         {
             if (goOn) RestartAfter(pause);
-            else State = DeviceState.Stopped;
+            else LeaveStopped();
         });
     }
 
@@ -363,7 +367,14 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         }
 
         State = DeviceState.Waiting;
+        Events.Add(EventKind.Waiting, $"the next driver follows in {pause.TotalMilliseconds:0} ms", pause);
         _pending = _loop.After(pause, Restart);
+    }
+
+    private void LeaveStopped()
+    {
+        State = DeviceState.Stopped;
+        Events.Add(EventKind.Stopped, "left without a driver by the policy script");
     }
 
     private void Restart()

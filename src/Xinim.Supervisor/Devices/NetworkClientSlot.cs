@@ -1,9 +1,11 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Protocols;
+using Xinim.Supervisor.Events;
 using Xinim.Vfio;
 
 namespace Xinim.Supervisor.Devices;
@@ -51,6 +53,9 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     /// <summary>Counters of all drivers of this device, as last asked.</summary>
     public NetworkStatistics Statistics => Sum(_carried, _current);
 
+    /// <summary>When they were asked, a timestamp of <see cref="Stopwatch"/>.</summary>
+    public long StatisticsTime { get; private set; }
+
     /// <summary>Gives the device to a client, which hears of it by <see cref="INetworkClient.OnAttached"/> or <see cref="INetworkClient.OnClosed"/>.</summary>
     /// <returns>Why not; null where it is on its way.</returns>
     public string? Open(INetworkClient client, in OpenNetworkMessage wish)
@@ -74,6 +79,7 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     {
         if (_next?.Client == client) _next = null;
         if (_client != client) return;
+        device.Events.Add(EventKind.Closed, $"{client.Description} closed it");
         _client = null;
         _releasing = _memory;
         _memory = null;
@@ -131,6 +137,7 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     internal void OnDropped(string reason)
     {
         if (_client is not { } client) return;
+        device.Events.Add(EventKind.Closed, $"taken from {client.Description}: {reason}");
         _client = null;
         _attachSent = false;
         ForgetFilters();
@@ -177,6 +184,7 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         }
 
         _client = client;
+        device.Events.Add(EventKind.Opened, $"opened by {client.Description}");
         _announced = false;
         if (device.State == DeviceState.Ready) Attach();
         return null;
@@ -254,6 +262,7 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     {
         if (reply.Header.Type != (uint)ControlMessage.Statistics) throw new ChannelException($"answer {reply.Header.Type} to GetStatistics");
         _current = reply.Get<NetworkStatistics>();
+        StatisticsTime = Stopwatch.GetTimestamp();
         AnswerCurious();
     }
 

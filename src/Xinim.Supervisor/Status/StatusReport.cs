@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Xinim.Ipc.Protocols;
@@ -43,6 +44,9 @@ public sealed record DeviceReport
 
     public required FaultKind LastFaultKind { get; init; }
 
+    /// <summary>When a driver of it failed last, UTC.</summary>
+    public required DateTimeOffset? LastFaultTime { get; init; }
+
     /// <summary>From the start of the process, or its taking from standby, to Ready.</summary>
     public required double StartMilliseconds { get; init; }
 
@@ -63,6 +67,33 @@ public sealed record DeviceReport
 
     /// <summary>Counters by name, all drivers of this device together.</summary>
     public required IReadOnlyDictionary<string, ulong> Counters { get; init; }
+
+    /// <summary>When the driver told the counters: seconds of the machine's monotonic clock.</summary>
+    public required double CountersAt { get; init; }
+
+    /// <summary>Failures of its drivers so far, by kind.</summary>
+    public required IReadOnlyDictionary<FaultKind, ulong> Faults { get; init; }
+
+    /// <summary>What the present driver measured of its transmit path; null where none runs, or nothing was sent.</summary>
+    public required LatencyReport? Latency { get; init; }
+
+    /// <summary>Frames that were damaged, dropped or refused.</summary>
+    [JsonIgnore]
+    public ulong Errors => ErrorCounters.Aggregate(0ul, (sum, name) => sum + Counters.GetValueOrDefault(name));
+
+    private static readonly string[] ErrorCounters = ["rxCrcErrors", "rxLengthErrors", "rxOtherErrors", "rxDropped", "txRejected", "txErrors"];
+
+    public string ToJson() => JsonSerializer.Serialize(this, StatusJson.Default.DeviceReport);
+}
+
+/// <summary>From taking a buffer from the submit ring to giving it back, µs: samples of one life, percentiles from a histogram of powers of two.</summary>
+public sealed record LatencyReport(ulong Samples, double P50, double P99, double Max)
+{
+    /// <summary>Null where there are no samples.</summary>
+    internal static LatencyReport? Of(LatencySummary? summary) => summary is not { Samples: > 0 } known ? null
+        : new LatencyReport(known.Samples, Microseconds(known.P50), Microseconds(known.P99), Microseconds(known.Max));
+
+    private static double Microseconds(double nanoseconds) => Math.Round(nanoseconds / 1000, 1);
 }
 
 /// <summary>Steps of a recovery, milliseconds; <paramref name="Quiet"/> is 0 for a first start.</summary>
@@ -73,6 +104,7 @@ public sealed record RegionReport(string Name, string Iova, long Bytes, int Page
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, UseStringEnumConverter = true)]
 [JsonSerializable(typeof(StatusReport))]
+[JsonSerializable(typeof(DeviceReport))]
 internal sealed partial class StatusJson : JsonSerializerContext;
 
 /// <summary>Fills a report.</summary>
@@ -92,6 +124,7 @@ internal static class StatusReporter
         Restarts = device.Restarts,
         LastFault = device.LastFault,
         LastFaultKind = device.LastFaultKind,
+        LastFaultTime = device.Events.LastFailure,
         StartMilliseconds = Milliseconds(device.Times.Start),
         Recovery = new RecoveryReport(Milliseconds(device.Times.Quiet), Milliseconds(device.Times.Spawn), Milliseconds(device.Times.BringUp)),
         Executable = device.Launch.Executable,
@@ -101,6 +134,9 @@ internal static class StatusReporter
         Client = device.Client.Holder?.Description,
         Regions = [.. Regions(device)],
         Counters = Counters(device.Client.Statistics),
+        CountersAt = Math.Round(device.Client.StatisticsTime / (double)Stopwatch.Frequency, 6),
+        Faults = device.Events.Faults,
+        Latency = LatencyReport.Of(device.Latency),
     };
 
     private static double Milliseconds(TimeSpan time) => Math.Round(time.TotalMilliseconds, 2);

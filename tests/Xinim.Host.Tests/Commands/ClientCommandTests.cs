@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Xinim.Supervisor.Devices;
 using Xinim.Supervisor.Status;
 using Xinim.TestKit.Net;
 
@@ -10,13 +9,7 @@ public sealed class ClientCommandTests
 {
     private readonly FakeHost _host = new();
 
-    private static DeviceReport Report(string name, bool iommu) => new()
-    {
-        Name = name, Device = "0000:00:03.0", Ids = "8086:100e", Driver = "e1000", State = DeviceState.Ready, Pid = 4711, StandbyPid = null, User = 65001, Generation = 3, Restarts = 2,
-        LastFault = name == "net1" ? "killed by signal 11" : null, LastFaultKind = Xinim.Supervisor.Policy.FaultKind.Signal,
-        Recovery = new RecoveryReport(0.5, 0.1, 4.1), Executable = "/opt/xinim-driver", StartMilliseconds = 4.2, Iommu = iommu, Mac = "52:54:00:12:34:56", Link = "up 1000 Mbit/s full duplex",
-        Client = null, Regions = [], Counters = new Dictionary<string, ulong> { ["rxFrames"] = 12, ["txFrames"] = 34, ["rxDropped"] = 1, ["txErrors"] = 2 },
-    };
+    private static DeviceReport Report(string name, bool iommu) => Reports.Device(name) with { Iommu = iommu };
 
     [Fact]
     public void Status_shows_each_device_and_names_unsafe_dma()

@@ -2,7 +2,7 @@ namespace Xinim.Host.Tests.Commands;
 
 public sealed class CommandLineTests
 {
-    public static TheoryData<string> CommandPaths => ["status", "list", "bind", "unbind", "hugepages", "ping", "net", "net send", "net receive", "net dump"];
+    public static TheoryData<string> CommandPaths => ["status", "top", "events", "metrics", "start", "stop", "restart", "update", "list", "bind", "unbind", "hugepages", "ping", "net", "net send", "net receive", "net dump"];
 
     [Theory]
     [MemberData(nameof(CommandPaths))]
@@ -22,7 +22,7 @@ public sealed class CommandLineTests
     {
         using FakeMachine machine = new();
         Assert.Equal(0, machine.Run("--help"));
-        foreach (string name in (string[])["daemon", "status", "list", "bind", "unbind", "hugepages", "ping", "net"])
+        foreach (string name in (string[])["daemon", "status", "top", "events", "metrics", "start", "stop", "restart", "update", "list", "bind", "unbind", "hugepages", "ping", "net"])
             Assert.Contains($"  {name} ", machine.Output.ToString(), StringComparison.Ordinal);
     }
 
@@ -57,6 +57,12 @@ public sealed class CommandLineTests
     [InlineData("net receive")]
     [InlineData("net dump net0 --seconds soon")]
     [InlineData("status --yaml")]
+    [InlineData("restart")]
+    [InlineData("update net0")]
+    [InlineData("update --executable x")]
+    [InlineData("metrics --listen 9464")]
+    [InlineData("metrics --listen localhost:0")]
+    [InlineData("top --interval 0")]
     public void A_wrong_command_line_is_one_line_and_two(string arguments)
     {
         using FakeMachine machine = new();
@@ -67,6 +73,10 @@ public sealed class CommandLineTests
 
     [Theory]
     [InlineData("status")]
+    [InlineData("start net0")]
+    [InlineData("update net0 --executable x")]
+    [InlineData("events --follow")]
+    [InlineData("top --once")]
     [InlineData("ping net0 10.0.2.2")]
     [InlineData("net send net0")]
     [InlineData("net receive net0")]

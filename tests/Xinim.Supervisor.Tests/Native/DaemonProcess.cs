@@ -12,11 +12,14 @@ internal sealed class DaemonProcess : IDisposable
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-daemon-");
     private readonly Process _process;
 
-    public DaemonProcess()
+    /// <param name="environment">Beside the test's own.</param>
+    public DaemonProcess(params IEnumerable<(string Name, string Value)> environment)
     {
         string configuration = Path.Combine(_folder.FullName, "xinim.json");
         File.WriteAllText(configuration, $$"""{ "socket": "{{Socket}}", "devices": [ { "device": "remote:e1000" } ] }""");
-        _process = Process.Start(new ProcessStartInfo(Path.Combine(Machine.Binaries, "xinim"), ["daemon", "--config", configuration]) { RedirectStandardOutput = true })!;
+        ProcessStartInfo start = new(Path.Combine(Machine.Binaries, "xinim"), ["daemon", "--config", configuration]) { RedirectStandardOutput = true };
+        foreach ((string name, string value) in environment) start.Environment[name] = value;
+        _process = Process.Start(start)!;
         // Ready is when a client is served; the log says what happens until then.
         while (_process.StandardOutput.ReadLine() is { } line)
         {

@@ -70,7 +70,7 @@ internal sealed class HostileProcess : IDisposable
             {
                 using ChannelMessage message = _channel.Receive(Machine.Limit);
                 if (message.Header.Type == (uint)ControlMessage.Ready) return true;
-                lines.Add(message.Text);
+                if (message.Header.Type != (uint)ControlMessage.Hello) lines.Add(message.Text);
             }
         }
         catch (ChannelException)

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Xinim.Net.Ports;
 using Xinim.Supervisor.Configuration;
 using Xinim.Supervisor.Devices;
+using Xinim.Supervisor.Events;
 using Xinim.Supervisor.Manifests;
 using Xinim.Supervisor.Policy;
 using Xinim.Supervisor.Status;
@@ -29,6 +30,8 @@ internal sealed class Machine : IDisposable
 
     public Machine(string model, IReadOnlyDictionary<string, string>? options = null)
     {
+        // Drivers run as users of their own where the test is root.
+        File.SetUnixFileMode(_folder.FullName, (UnixFileMode)0b111_101_101);
         Wire = new Wire();
         _model = RemoteMachine.Start(QemuProgram.Find(), RemoteModel.Parse($"remote:{model}", Wire.Netdev, null, [new("mac", "52:54:00:12:34:56")]), null);
         Supervisor = new Supervisor(new DaemonConfiguration { Socket = Socket }, new ManifestStore(Path.Combine(Binaries, "drivers")), Log);
@@ -55,7 +58,14 @@ internal sealed class Machine : IDisposable
 
     public int ModelPid => _model.Pid;
 
-    private string Socket => Path.Combine(_folder.FullName, "xinim.sock");
+    private string Socket => PathOf("xinim.sock");
+
+    /// <summary>A file of this machine's own, which its drivers can read.</summary>
+    public string PathOf(string name) => Path.Combine(_folder.FullName, name);
+
+    /// <summary>The published command line, ready to be run against this supervisor.</summary>
+    public Func<Process> Operate(params IEnumerable<string> arguments) => () => Process.Start(
+        new ProcessStartInfo(Path.Combine(Binaries, "xinim"), [.. arguments, "--socket", Socket]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
 
     public NetworkPort Open(NetworkPortOptions? options = null)
     {
@@ -64,19 +74,11 @@ internal sealed class Machine : IDisposable
         return port;
     }
 
-    /// <summary>The device's state, asked on the supervisor's thread.</summary>
-    public DeviceReport Report()
-    {
-        DeviceReport? report = null;
-        using ManualResetEventSlim done = new();
-        Supervisor.Loop.Post(() =>
-        {
-            report = Supervisor.Report().Devices[0];
-            done.Set();
-        });
-        Assert.True(done.Wait(Limit), "the supervisor does not answer");
-        return report!;
-    }
+    /// <summary>The device's state.</summary>
+    public DeviceReport Report() => Ask(() => Supervisor.Report().Devices[0]);
+
+    /// <summary>What has happened so far.</summary>
+    public IReadOnlyList<DeviceEvent> Events() => Ask(() => Supervisor.EventsAfter(0).Events);
 
     /// <summary>Waits for something that the port brings about; whatever comes meanwhile is kept by the port.</summary>
     public static void Until(NetworkPort port, Func<bool> condition, string what)
@@ -103,6 +105,20 @@ internal sealed class Machine : IDisposable
     {
         using Process process = Process.GetProcessById(_model.Pid);
         process.Kill();
+    }
+
+    /// <summary>Asks on the supervisor's thread.</summary>
+    private T Ask<T>(Func<T> question)
+    {
+        T answer = default!;
+        using ManualResetEventSlim done = new();
+        Supervisor.Loop.Post(() =>
+        {
+            answer = question();
+            done.Set();
+        });
+        Assert.True(done.Wait(Limit), "the supervisor does not answer");
+        return answer;
     }
 
     /// <summary>All that is known, for a test that fails.</summary>

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Net.Sockets;
+using System.Text;
 using Xinim.Net.Ports;
 using Xinim.Supervisor.Devices;
 
@@ -114,6 +116,28 @@ public sealed class ProcessTests
         Assert.False(Directory.Exists($"/proc/{standby}"));
         Assert.False(Directory.Exists($"/proc/{model}"));
         Assert.False(File.Exists(daemon.Socket));
+    }
+
+    [Fact]
+    public void A_daemon_tells_systemd_that_its_loop_goes_round()
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"xinim-notify-{Guid.NewGuid():n}");
+        using Socket systemd = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        systemd.Bind(new UnixDomainSocketEndPoint(path));
+        try
+        {
+            using DaemonProcess daemon = new(("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "100000"));
+            byte[] message = new byte[256];
+            for (int signs = 0; signs < 3;)
+            {
+                Assert.True(systemd.Poll(Machine.Limit, SelectMode.SelectRead), "no sign of life");
+                if (Encoding.ASCII.GetString(message, 0, systemd.Receive(message)) == "WATCHDOG=1") signs++;
+            }
+        }
+        finally
+        {
+            File.Delete(path);
+        }
     }
 
     private static string[] Descriptors(int process) =>

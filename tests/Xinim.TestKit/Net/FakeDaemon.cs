@@ -21,6 +21,7 @@ public sealed class FakeDaemon : IDisposable
     private readonly Lock _lock = new();
     private readonly List<Channel> _channels = [];
     private readonly List<(uint Generation, string Reason)> _reports = [];
+    private readonly List<string> _controls = [];
     private Channel? _holder;
     private SharedRegion? _tx;
     private SharedRegion? _rx;
@@ -56,6 +57,21 @@ public sealed class FakeDaemon : IDisposable
 
     /// <summary>Answer to GetStatus.</summary>
     public string StatusJson { get; set; } = "{}";
+
+    /// <summary>Answer to GetEvents after a number.</summary>
+    public Func<ulong, string> EventsJson { get; set; } = _ => """{ "first": 0, "last": 0, "events": [] }""";
+
+    /// <summary>What was asked by Control: verb, device and argument.</summary>
+    public IReadOnlyList<string> Controls
+    {
+        get
+        {
+            lock (_lock) return [.. _controls];
+        }
+    }
+
+    /// <summary>Refuses every Control with this reason.</summary>
+    public string? ControlRefusal { get; set; }
 
     /// <summary>Refuses every device with this reason.</summary>
     public string? Refusal { get; set; }
@@ -191,6 +207,12 @@ public sealed class FakeDaemon : IDisposable
             case ClientMessage.GetStatus: channel.SendText(new MessageHeader((uint)ClientMessage.Report, 0, request), StatusJson); break;
             case ClientMessage.GetStatistics: channel.Send(new MessageHeader((uint)ClientMessage.Statistics, 0, request), Statistics); break;
             case ClientMessage.ReportDriver: _reports.Add((message.Header.Generation, message.Text)); break;
+            case ClientMessage.GetEvents: channel.SendText(new MessageHeader((uint)ClientMessage.Events, 0, request), EventsJson(message.Get<ulong>())); break;
+            case ClientMessage.Control:
+                _controls.Add(message.Text.Replace('\0', ' '));
+                if (ControlRefusal is { } refusal) channel.SendText(new MessageHeader((uint)ClientMessage.Refused, 0, request), refusal);
+                else channel.Send(new MessageHeader((uint)ClientMessage.Done, 0, request));
+                break;
             case ClientMessage.OpenNetwork: Open(channel, message.Get<OpenNetworkMessage>(), request); break;
             case ClientMessage.SetFilters:
                 Filters = message.Get<NetworkFilters>();
