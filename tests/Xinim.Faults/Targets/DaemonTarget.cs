@@ -37,7 +37,7 @@ internal sealed class DaemonTarget : IDisposable
         Log = new DaemonLog(_process, LogPath);
         foreach (NicPlan plan in plans)
         {
-            if (Log.Await($"{plan.Name}: driver {plan.Driver} generation 1 ready", TimeSpan.FromSeconds(60)) is null)
+            if (Log.Await($"{plan.Name}: generation 1 ready", TimeSpan.FromSeconds(60)) is null)
                 throw new CampaignException($"{plan.Name} did not become ready; see {LogPath}");
         }
 
