@@ -3,6 +3,7 @@ using Xinim.Drivers.Network;
 using Xinim.Ipc;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Memory;
+using Xinim.Ipc.Native;
 using Xinim.Ipc.Protocols;
 using Xinim.Ipc.Sandboxing;
 using Xinim.Vfio;
@@ -43,7 +44,8 @@ public static class DriverProcess
         ChannelMessage start;
         try
         {
-            // A standby: Start comes when it is needed, or never.
+            // A standby: Start comes when it is needed, or never. Until then there is time.
+            if (Descriptor.Poll(TimeSpan.Zero, channel.Handle) == 0) ProgramPages.Load();
             start = channel.Receive(Timeout.InfiniteTimeSpan);
         }
         catch (ChannelException)

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Hosting;
+using ThreadPriority = Xinim.Ipc.Processes.ThreadPriority;
 
 namespace Xinim.Host.Daemon;
 
@@ -8,6 +9,9 @@ namespace Xinim.Host.Daemon;
 /// </summary>
 internal sealed class DaemonService(Supervisor.Supervisor supervisor, IHostApplicationLifetime lifetime) : IHostedService
 {
+    /// <summary>Nice values below the daemon's.</summary>
+    private const int LoopPreference = 10;
+
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Why the loop ended by itself; null where it was stopped.</summary>
@@ -27,6 +31,8 @@ internal sealed class DaemonService(Supervisor.Supervisor supervisor, IHostAppli
 
     private void Run()
     {
+        // A driver's death is not to wait for those who compute: little work, at once. Where it is not allowed it takes its turn.
+        ThreadPriority.TryRaise(LoopPreference);
         try
         {
             supervisor.Run();

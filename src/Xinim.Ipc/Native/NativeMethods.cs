@@ -37,6 +37,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(LibC, EntryPoint = "syscall", SetLastError = true)]
     public static partial long Syscall(long number, long first = 0, long second = 0, long third = 0, long fourth = 0, long fifth = 0);
 
+    [LibraryImport(LibC, EntryPoint = "dl_iterate_phdr")]
+    public static partial int IterateProgramHeaders(delegate* unmanaged[Cdecl]<Memory.ProgramPages.LoadedObject*, nuint, void*, int> visit, void* data);
+
     [LibraryImport(LibC, EntryPoint = "prctl", SetLastError = true)]
     public static partial int Prctl(int option, ulong second = 0, ulong third = 0, ulong fourth = 0, ulong fifth = 0);
 

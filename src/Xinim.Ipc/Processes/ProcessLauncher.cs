@@ -20,6 +20,7 @@ public static class ProcessLauncher
         using SpawnArguments arguments = new(request);
         using ThreadPlan plan = new();
         using SpawnGate? gate = request.Sandbox is null ? null : new SpawnGate();
+        ThreadPriority.Lower(plan);
         request.Sandbox?.Enter(plan);
         ThreadPrivileges.Drop(plan, request.User);
         request.Sandbox?.Restrain(plan);

@@ -34,8 +34,8 @@ internal static class SeccompPolicy
     // linux/prctl.h: SET_PDEATHSIG, GET_DUMPABLE, SET_DUMPABLE, SET_NAME, SET_NO_NEW_PRIVS.
     private static readonly uint[] ProcessOptions = [1, 3, 4, 15, 38];
 
-    // mman.h: NORMAL, WILLNEED, DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP. Not REMOVE, which takes pages from under a peer.
-    private static readonly uint[] Advice = [0, 3, 4, 8, 14, 15, 16, 17];
+    // mman.h: NORMAL, WILLNEED, DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP, POPULATE_READ, POPULATE_WRITE. Not REMOVE, which takes pages from under a peer.
+    private static readonly uint[] Advice = [0, 3, 4, 8, 14, 15, 16, 17, 22, 23];
 
     /// <summary>For the spawning thread and what it spawns.</summary>
     /// <param name="ownPids">The child is process 1 of its namespace, and signals nobody else.</param>
