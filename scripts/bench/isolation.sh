@@ -16,6 +16,7 @@ for batch in 1 32; do
   figure "batch $batch, two processes, wall cycles a packet" "hop.wall.$batch" "hop.one.$batch" 'the same in one process' 'none'
   figure "batch $batch, two processes, cycles of both processors a packet" "hop.total.$batch" "hop.one.$batch" 'the same in one process' 'none'
   figure "batch $batch, the hop's extra cycles a packet" "hop.extra.$batch" sddf 'sDDF at wire speed, as reported, not measured here' 'none'
-  figure "batch $batch, packets a look of the driver that finds some" "hop.batch.$batch" none 'none' 'none'
+  figure "batch $batch, packets that the driver finds at a time" "hop.batch.$batch" none 'none' 'none'
+  figure "batch $batch, two processes, undisturbed measurements, %" "hop.quiet.two.$batch" none 'none' 'none'
 done
 figure 'one packet there and back, two processes, wall cycles' hop.wall.pingpong hop.one.pingpong 'the same in one process' 'none'

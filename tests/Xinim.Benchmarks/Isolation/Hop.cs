@@ -10,13 +10,16 @@ internal static class Hop
 {
     private const ulong CheckedFrames = 100_000;
 
+    /// <summary>One measurement: shorter than what a scheduler gives a thread at a time, so that also on a busy machine some are not disturbed.</summary>
+    private static readonly TimeSpan Slice = TimeSpan.FromMilliseconds(2);
+
     /// <summary>One process before two: what is added is a difference of neighbours.</summary>
     private static readonly HopMode[] Modes =
     [
         new(false, 1), new(true, 1), new(false, 32), new(true, 32), new(false, 1, PingPong: true), new(true, 1, PingPong: true),
     ];
 
-    /// <param name="arguments"><c>--rounds N --seconds S</c>, S for each of the six turns of a round.</param>
+    /// <param name="arguments"><c>--rounds N --seconds S</c>, S of measuring in each of the six turns of a round.</param>
     public static int Run(string[] arguments)
     {
         if (arguments is not ["--rounds", var roundsText, "--seconds", var secondsText]
@@ -35,34 +38,41 @@ internal static class Hop
 
         using HopSession session = new(processor: 1);
         Processors.Pin(0);
-        foreach (HopMode mode in Modes) _ = session.Run(mode with { Check = true }, TimeSpan.Zero, CheckedFrames);
-        for (int round = 0; round < rounds; round++) Round(session, TimeSpan.FromSeconds(seconds));
+        foreach (HopMode mode in Modes) _ = session.Run(mode with { Check = true }, TimeSpan.Zero, CheckedFrames, 1);
+        for (int round = 0; round < rounds; round++) Round(session, (int)Math.Ceiling(seconds / Slice.TotalSeconds));
         return 0;
     }
 
-    private static void Round(HopSession session, TimeSpan time)
+    private static void Round(HopSession session, int slices)
     {
-        double cycles = Processors.CyclesPerNanosecond();
-        double one = 0;
+        double one = double.NaN;
         foreach (HopMode mode in Modes)
         {
-            HopResult result = session.Run(mode, time, 1);
             string name = mode.PingPong ? "pingpong" : mode.Batch.ToString(CultureInfo.InvariantCulture);
-            double wall = result.Wall.TotalNanoseconds * cycles / result.Sent;
-            double total = result.Processor.TotalNanoseconds * cycles / result.Sent;
-            if (!mode.Isolated)
-            {
-                one = wall;
-                Print($"hop.one.{name}", wall);
-                continue;
-            }
-
-            Print($"hop.wall.{name}", wall);
-            Print($"hop.total.{name}", total);
-            Print($"hop.extra.{name}", (mode.PingPong ? wall : total) - one);
-            Print($"hop.batch.{name}", (double)result.Seen.Frames / result.Seen.Batches);
+            HopResult[] results = session.Run(mode, Slice, 1, slices);
+            HopResult[] quiet = [.. results.Where(result => !result.Disturbed)];
+            Print($"hop.quiet.{(mode.Isolated ? "two" : "one")}.{name}", 100.0 * quiet.Length / results.Length);
+            double wall = quiet.Length == 0 ? double.NaN : CyclesAPacket(quiet);
+            if (!mode.Isolated) one = wall;
+            Print($"hop.{(mode.Isolated ? "wall" : "one")}.{name}", wall);
+            if (!mode.Isolated) continue;
+            // Neither end ever sleeps: two processors are taken for the whole time.
+            Print($"hop.total.{name}", 2 * wall);
+            Print($"hop.extra.{name}", (2 * wall) - one);
+            Print($"hop.batch.{name}", quiet.Sum(result => (double)result.Seen.Frames) / quiet.Sum(result => (double)result.Seen.Batches));
         }
     }
 
-    private static void Print(string name, double value) => Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name}\t{value:0.0}"));
+    /// <summary>The median.</summary>
+    private static double CyclesAPacket(HopResult[] results)
+    {
+        double[] sorted = [.. results.Select(result => result.Wall.TotalNanoseconds / result.Sent).Order()];
+        return sorted[sorted.Length / 2] * Processors.CyclesPerNanosecond();
+    }
+
+    /// <summary>What was not measured is not printed.</summary>
+    private static void Print(string name, double value)
+    {
+        if (double.IsFinite(value)) Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name}\t{value:0.0}"));
+    }
 }

@@ -69,7 +69,8 @@ internal sealed class HopPeer(Channel channel) : IDisposable
         HopTally tally = _driver?.Tally ?? default;
         if (message.Header.Type == (uint)HopMessage.Detach) Dispose();
         tally.Allocated = allocated;
-        tally.Processor = Environment.CpuUsage.TotalTime.Ticks;
+        tally.Switches = Processors.Switches();
+        tally.Process = Environment.ProcessId;
         channel.Send(new MessageHeader((uint)HopMessage.Tally, 0, message.Header.Request), tally);
         _allocatedBefore = GC.GetAllocatedBytesForCurrentThread();
     }

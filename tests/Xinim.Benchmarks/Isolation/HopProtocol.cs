@@ -33,6 +33,7 @@ internal record struct HopRequest(long RingsBytes, long PoolBytes, RingShape Sha
 /// <param name="Batches">Polls that found frames.</param>
 /// <param name="Refused">Buffers outside their grant.</param>
 /// <param name="Allocated">Bytes that the loop allocated since the last answer.</param>
-/// <param name="Processor">Processor time of the driver's process, in ticks of 100 ns; 0 where it is the client's.</param>
+/// <param name="Switches">Times that the loop's thread lost its processor to another, ever.</param>
+/// <param name="Process">Where the end is.</param>
 [StructLayout(LayoutKind.Sequential)]
-internal record struct HopTally(ulong Frames, ulong Bytes, ulong InOrder, ulong Batches, ulong Refused, long Allocated, long Processor);
+internal record struct HopTally(ulong Frames, ulong Bytes, ulong InOrder, ulong Batches, ulong Refused, long Allocated, long Switches, int Process);

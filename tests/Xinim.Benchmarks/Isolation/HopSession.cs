@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Protocols;
 using Xinim.Net.Ports;
@@ -14,11 +15,11 @@ namespace Xinim.Benchmarks.Isolation;
 /// <param name="Check">Number each frame and look at the numbers; not for what is timed.</param>
 internal readonly record struct HopMode(bool Isolated, uint Batch, bool PingPong = false, bool Check = false);
 
-/// <summary>One turn.</summary>
+/// <summary>One measurement.</summary>
 /// <param name="Sent">By the client.</param>
-/// <param name="Processor">Time that both ends used of their processors.</param>
+/// <param name="Disturbed">An end lost its processor to something else meanwhile.</param>
 /// <param name="Seen">What the driver's end saw of it.</param>
-internal readonly record struct HopResult(ulong Sent, TimeSpan Wall, TimeSpan Processor, HopTally Seen);
+internal readonly record struct HopResult(ulong Sent, TimeSpan Wall, bool Disturbed, HopTally Seen);
 
 /// <summary>A port whose driver's end is now in this thread, now in another process, on the same memory.</summary>
 internal sealed class HopSession : IDisposable
@@ -36,21 +37,19 @@ internal sealed class HopSession : IDisposable
         _port = NetworkPort.Open("net0", new NetworkPortOptions { RxBuffers = 64 }, _daemon.Socket);
     }
 
-    /// <summary>Sends for at least a time and at least a count.</summary>
+    /// <summary>Measures again and again on the same rings.</summary>
+    /// <param name="time">Least length of a measurement.</param>
+    /// <param name="frames">Least frames of a measurement.</param>
     /// <exception cref="InvalidOperationException">A frame was lost, doubled or refused, or a loop allocated.</exception>
-    public HopResult Run(HopMode mode, TimeSpan time, ulong count)
+    public HopResult[] Run(HopMode mode, TimeSpan time, ulong frames, int measurements)
     {
-        FakeNic nic = _daemon.Nic;
-        HopRequest request = new(nic.Memory.Size, nic.TxPool.Size, nic.Shape, FakeDaemon.TxGrant, _processor, mode.Check ? 1u : 0);
-        HopDriver? driver = null;
-        if (mode.Isolated) _peer.Channel.Send(Header(HopMessage.Attach), request, nic.Memory.Handle, nic.TxPool.Handle, nic.Rings.Own.Handle, nic.Rings.Client.Handle);
-        else driver = new HopDriver(new NetworkRings.DriverEnd(nic.Memory, nic.Shape, nic.Rings.Own.Handle, nic.Rings.Client.Handle), nic.TxPool, request);
-        if (mode.Isolated) _ = Answer();
+        HopDriver? driver = Attach(mode);
         HopClient client = new(_port, driver, mode.Batch, mode.Check);
         Send(client, mode, WarmUp, 1);
-        HopResult result = Measure(client, driver, mode, time, count);
+        HopResult[] results = new HopResult[measurements];
+        for (int i = 0; i < measurements; i++) results[i] = Measure(client, driver, mode, time, frames);
         if (mode.Isolated) _ = Ask(HopMessage.Detach);
-        return result;
+        return results;
     }
 
     public void Dispose()
@@ -60,27 +59,47 @@ internal sealed class HopSession : IDisposable
         _daemon.Dispose();
     }
 
-    private HopResult Measure(HopClient client, HopDriver? driver, HopMode mode, TimeSpan time, ulong count)
+    /// <returns>The driver's end; null where the other process has it.</returns>
+    private HopDriver? Attach(HopMode mode)
     {
-        HopTally before = driver?.Tally ?? Ask(HopMessage.Count);
-        (ulong frames, ulong bytes, ulong sent) = (client.Frames, client.Bytes, _port.SentFrames);
-        TimeSpan processor = Environment.CpuUsage.TotalTime;
+        FakeNic nic = _daemon.Nic;
+        HopRequest request = new(nic.Memory.Size, nic.TxPool.Size, nic.Shape, FakeDaemon.TxGrant, _processor, mode.Check ? 1u : 0);
+        (SafeFileHandle own, SafeFileHandle peer) = (nic.Rings.Own.Handle, nic.Rings.Client.Handle);
+        if (!mode.Isolated) return new HopDriver(new NetworkRings.DriverEnd(nic.Memory, nic.Shape, own, peer), nic.TxPool, request);
+        _peer.Channel.Send(Header(HopMessage.Attach), request, nic.Memory.Handle, nic.TxPool.Handle, own, peer);
+        _ = Answer();
+        return null;
+    }
+
+    private HopResult Measure(HopClient client, HopDriver? driver, HopMode mode, TimeSpan time, ulong frames)
+    {
+        HopTally before = Count(driver);
+        (ulong sentBefore, ulong bytesBefore, ulong backBefore) = (client.Frames, client.Bytes, _port.SentFrames);
+        long switches = Processors.Switches();
         long allocated = GC.GetAllocatedBytesForCurrentThread();
         long start = Stopwatch.GetTimestamp();
-        Send(client, mode, time, count);
+        Send(client, mode, time, frames);
         TimeSpan wall = Stopwatch.GetElapsedTime(start);
         allocated = GC.GetAllocatedBytesForCurrentThread() - allocated;
-        processor = Environment.CpuUsage.TotalTime - processor;
-        HopTally after = driver?.Tally ?? Ask(HopMessage.Count);
-        HopTally seen = new(
-            after.Frames - before.Frames, after.Bytes - before.Bytes, after.InOrder - before.InOrder, after.Batches - before.Batches,
-            after.Refused, after.Allocated + allocated, after.Processor - before.Processor);
-        HopResult result = new(client.Frames - frames, wall, processor + TimeSpan.FromTicks(seen.Processor), seen);
-        bool whole = seen.Frames == result.Sent && seen.Bytes == client.Bytes - bytes && _port.SentFrames - sent == result.Sent && seen.Refused == 0;
-        if (!whole) throw new InvalidOperationException($"{mode}: {result.Sent} frames of {client.Bytes - bytes} bytes sent, {_port.SentFrames - sent} came back, the driver saw {seen}");
-        if (seen.Allocated != 0) throw new InvalidOperationException($"{mode}: the loops allocated {seen.Allocated} bytes");
-        return result;
+        switches = Processors.Switches() - switches;
+        HopTally seen = Since(before, Count(driver));
+        (ulong sent, ulong bytes, ulong back) = (client.Frames - sentBefore, client.Bytes - bytesBefore, _port.SentFrames - backBefore);
+        if (seen.Frames != sent || seen.Bytes != bytes || back != sent || seen.Refused != 0)
+            throw new InvalidOperationException($"{mode}: {sent} frames of {bytes} bytes sent, {back} came back, the driver saw {seen}");
+        if (allocated + seen.Allocated != 0) throw new InvalidOperationException($"{mode}: the client's loop allocated {allocated} bytes, the driver's {seen.Allocated}");
+        return new HopResult(sent, wall, switches + seen.Switches != 0, seen);
     }
+
+    private HopTally Count(HopDriver? driver) => driver is null ? Ask(HopMessage.Count) : driver.Tally with { Process = Environment.ProcessId };
+
+    private static HopTally Since(in HopTally before, in HopTally after) => after with
+    {
+        Frames = after.Frames - before.Frames,
+        Bytes = after.Bytes - before.Bytes,
+        InOrder = after.InOrder - before.InOrder,
+        Batches = after.Batches - before.Batches,
+        Switches = after.Switches - before.Switches,
+    };
 
     private static void Send(HopClient client, HopMode mode, TimeSpan time, ulong count)
     {

@@ -14,6 +14,14 @@ internal static class Processors
         self.ProcessorAffinity = 1 << processor;
     }
 
+    /// <summary>Times that another thread took the calling thread's processor away (proc_pid_status(5)).</summary>
+    public static long Switches()
+    {
+        const string name = "nonvoluntary_ctxt_switches:";
+        string line = File.ReadLines("/proc/thread-self/status").First(line => line.StartsWith(name, StringComparison.Ordinal));
+        return long.Parse(line.AsSpan(name.Length), CultureInfo.InvariantCulture);
+    }
+
     /// <summary>
     /// TSC cycles a nanosecond. Linux derives bogomips from the TSC's frequency, two a cycle, where it knows that; "cpu MHz" would be the
     /// present frequency on some machines.
