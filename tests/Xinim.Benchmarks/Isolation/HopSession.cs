@@ -86,6 +86,7 @@ internal sealed class HopSession : IDisposable
         (ulong sent, ulong bytes, ulong back) = (client.Frames - sentBefore, client.Bytes - bytesBefore, _port.SentFrames - backBefore);
         if (seen.Frames != sent || seen.Bytes != bytes || back != sent || seen.Refused != 0)
             throw new InvalidOperationException($"{mode}: {sent} frames of {bytes} bytes sent, {back} came back, the driver saw {seen}");
+        if (mode.Check && seen.InOrder != sent) throw new InvalidOperationException($"{mode}: of {sent} frames {seen.InOrder} came once and in order");
         if (allocated + seen.Allocated != 0) throw new InvalidOperationException($"{mode}: the client's loop allocated {allocated} bytes, the driver's {seen.Allocated}");
         return new HopResult(sent, wall, switches + seen.Switches != 0, seen);
     }
