@@ -14,6 +14,7 @@ Usage: scripts/bench.sh NAME [--rounds N] [--seconds S]
 Runs our code and its peer in turns on the same device in the same guest, and prints for each figure
   FIGURE: ours A, peer B (which), ratio R, goal G
 Medians over the rounds; raw values in artifacts/bench. The machine should be idle otherwise.
+'isolation' needs no guest: it runs client and driver's end in one process and in two, in turns.
 
 Names: $(names)
 USAGE

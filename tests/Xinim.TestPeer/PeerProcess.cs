@@ -25,14 +25,25 @@ public sealed class PeerProcess : IDisposable
     public static PeerProcess Start(params string[] arguments) => StartAs(null, [], arguments);
 
     /// <summary>Starts it as a user, with more descriptors behind the channel's number 3.</summary>
-    public static PeerProcess StartAs(uint? user, IReadOnlyList<SafeFileHandle> handles, params string[] arguments)
+    public static PeerProcess StartAs(uint? user, IReadOnlyList<SafeFileHandle> handles, params string[] arguments) => Start("Xinim.TestPeer", user, handles, arguments);
+
+    /// <summary>Starts another executable beside the caller's assembly, with the channel at number 3.</summary>
+    public static PeerProcess StartProgram(string program, params string[] arguments) => Start(program, null, [], arguments);
+
+    public void Dispose()
+    {
+        Process.Dispose();
+        Channel.Dispose();
+    }
+
+    private static PeerProcess Start(string program, uint? user, IReadOnlyList<SafeFileHandle> handles, string[] arguments)
     {
         (Channel mine, Channel theirs) = Channel.CreatePair();
         using (theirs)
         {
             ChildProcess process = ProcessLauncher.Start(new LaunchRequest
             {
-                Executable = Path.Combine(AppContext.BaseDirectory, "Xinim.TestPeer"),
+                Executable = Path.Combine(AppContext.BaseDirectory, program),
                 Arguments = arguments,
                 Environment = [$"DOTNET_ROOT={RuntimeRoot()}", "DOTNET_EnableDiagnostics=0", "DOTNET_TieredCompilation=1"],
                 Handles = [theirs.Handle, .. handles],
@@ -40,12 +51,6 @@ public sealed class PeerProcess : IDisposable
             });
             return new PeerProcess(mine, process);
         }
-    }
-
-    public void Dispose()
-    {
-        Process.Dispose();
-        Channel.Dispose();
     }
 
     // …/shared/Microsoft.NETCore.App/10.0.x/ → …

@@ -12,6 +12,9 @@ namespace Xinim.TestKit.Net;
 /// </summary>
 public sealed class FakeDaemon : IDisposable
 {
+    /// <summary>Handle of the grant of every transmit pool.</summary>
+    public const uint TxGrant = 0x10000;
+
     private readonly ChannelListener _listener;
     private readonly Thread _thread;
     private readonly SafeFileHandle _stop = Descriptor.CreateEvent();
@@ -238,7 +241,7 @@ public sealed class FakeDaemon : IDisposable
             Rings = new RingShape(wish.TxCapacity, wish.RxCapacity, 0),
             TxPoolBytes = (ulong)_tx.Size,
             RxPoolBytes = (ulong)_rx.Size,
-            TxGrant = 0x10000,
+            TxGrant = TxGrant,
             RxGrant = 0x10001,
             Info = Info,
         };

@@ -11,19 +11,26 @@ namespace Xinim.TestKit.Net;
 /// </summary>
 public sealed class FakeNic
 {
-    private readonly SharedRegion _memory;
-    private readonly SharedRegion _tx;
     private readonly SharedRegion _rx;
 
     internal FakeNic(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle peer, SharedRegion tx, SharedRegion rx)
     {
-        _memory = memory;
-        _tx = tx;
+        Memory = memory;
+        Shape = shape;
+        TxPool = tx;
         _rx = rx;
         Rings = new NetworkRings.DriverEnd(memory, shape, own, peer);
     }
 
     public NetworkRings.DriverEnd Rings { get; }
+
+    /// <summary>What the rings lie in, for a driver's end elsewhere.</summary>
+    public SharedRegion Memory { get; }
+
+    public RingShape Shape { get; }
+
+    /// <summary>The client's memory to send from.</summary>
+    public SharedRegion TxPool { get; }
 
     /// <summary>Transmit buffers that were taken and not completed, oldest first.</summary>
     public Queue<NetBuffer> Taken { get; } = [];
@@ -45,7 +52,7 @@ public sealed class FakeNic
         {
             NetBuffer buffer = Rings.Submit.Read(i);
             Taken.Enqueue(buffer);
-            _open.AddRange(_tx.Slice(buffer.Offset, (int)buffer.Length));
+            _open.AddRange(TxPool.Slice(buffer.Offset, (int)buffer.Length));
             if ((buffer.Flags & NetFlags.More) != 0) continue;
             Frames.Enqueue([.. _open]);
             _open.Clear();
@@ -98,5 +105,5 @@ public sealed class FakeNic
         ring.Publish(1);
     }
 
-    internal void Close() => NetworkRings.Close(_memory);
+    internal void Close() => NetworkRings.Close(Memory);
 }
