@@ -7,8 +7,12 @@ ROUNDS="$1"
 XINIM="$ROOT/artifacts/bin/xinim"
 SCRATCH="$(mktemp -d)"
 export XINIM_SOCKET="$SCRATCH/run/xinim.sock"
-printf '{ "socket": "%s", "devices": [ { "device": "remote:e1000" } ] }\n' "$XINIM_SOCKET" >"$SCRATCH/xinim.json"
-"$XINIM" daemon --config "$SCRATCH/xinim.json" >"$SCRATCH/log" 2>&1 &
+printf '{ "socket": "%s", "devices": [ { "device": "remote:e1000", "restart": { "quietPeriod": 0 } } ] }\n' "$XINIM_SOCKET" >"$SCRATCH/xinim.json"
+# A start is from the making of the process on: nothing is kept ready.
+mkdir "$SCRATCH/drivers"
+sed "s|\"executable\": \"|\"standby\": false, &$ROOT/artifacts/bin/|" "$ROOT/artifacts/bin/drivers/e1000.json" >"$SCRATCH/drivers/e1000.json"
+chmod -R a+rX "$SCRATCH"
+"$XINIM" daemon --config "$SCRATCH/xinim.json" --drivers "$SCRATCH/drivers" >"$SCRATCH/log" 2>&1 &
 DAEMON=$!
 trap 'kill "$DAEMON"; wait "$DAEMON"; rm -rf "$SCRATCH"' EXIT
 
