@@ -75,8 +75,6 @@ build
 "$ROOT/scripts/install.sh" lab
 export XINIM_LAB_OUT="$ROOT/artifacts/faults/lab"
 mkdir -p "$XINIM_LAB_OUT"
-# The cables of two NICs are connected, over the host: what one sends the other receives.
+# The guest has two NICs with a cable between them.
 exec "$ROOT/scripts/lab.sh" --timeout "${XINIM_FAULTS_TIMEOUT:-1800}" \
-  --nic-backend e1000e=socket,udp=127.0.0.1:7721,localaddr=127.0.0.1:7722 \
-  --nic-backend e1000-82545em=socket,udp=127.0.0.1:7722,localaddr=127.0.0.1:7721 \
   -- "$ROOT/scripts/faults.sh" "$@"

@@ -53,7 +53,7 @@ internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, lo
     /// QEMU's e1000 holds back every frame for a second after its receiver is switched on (hw/net/e1000.c, flush_queue_timer), its e1000e does not:
     /// a campaign takes the latter, or each recovery would last a second.
     /// </summary>
-    private static string DefaultDevice(string target, bool recovery) => target == "vfio" ? "0000:00:05.0,0000:00:03.0" : recovery ? "remote:e1000" : "remote:e1000e";
+    private static string DefaultDevice(string target, bool recovery) => target == "vfio" ? "0000:00:0c.0,0000:00:0d.0" : recovery ? "remote:e1000" : "remote:e1000e";
 
     private static TimeSpan? Seconds(double? value) => value is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
 }

@@ -29,6 +29,9 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     private readonly DeviceSettings _settings;
     private readonly Standby _standby;
     private readonly RestartPolicy _policy;
+
+    /// <summary>For failures that a client has a part in: it must not get its device given up, for itself and everybody after it.</summary>
+    private readonly RestartPolicy _clientPolicy;
     private readonly SharedRegion _work;
     private readonly Iova _workIova;
     private DriverLife? _life;
@@ -47,6 +50,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         _log = log;
         _settings = settings;
         _policy = new RestartPolicy(settings.Restart);
+        _clientPolicy = new RestartPolicy(settings.Restart with { GiveUpAfter = 0 });
         Launch = launch;
         Backend = backend;
         Manifest = manifest;
@@ -227,7 +231,12 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
 
     void IDriverObserver.OnLog(string line) => _log.LogInformation("{Device}: driver says: {Line}", Name, line);
 
-    void IDriverObserver.OnClientFault(string reason) => Client.OnDropped($"the driver refused its rings: {reason}");
+    void IDriverObserver.OnClientFault(string reason)
+    {
+        // Both can write the rings: a driver that has gone mad may have broken them itself. The first time both start anew.
+        if (Client.BreaksAgain(TimeSpan.FromMilliseconds(_settings.Restart.QuietPeriod))) Client.OnDropped($"the driver refused its rings: {reason}");
+        else _life?.Kill(FaultKind.Client, $"the rings between it and its client are broken: {reason}");
+    }
 
     void IDriverObserver.OnEnded(DriverEnd end) => OnEnded(end);
 
@@ -336,7 +345,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     /// <summary>What follows a failure: the policy's pause, after the script has agreed where there is one.</summary>
     private void Decide(DriverEnd end, TimeSpan? served)
     {
-        if (_policy.OnFailure(served) is not { } pause)
+        if ((LastFaultKind == FaultKind.Client ? _clientPolicy : _policy).OnFailure(served) is not { } pause)
         {
             State = DeviceState.Failed;
             Events.Add(EventKind.GivenUp, $"given up after {_policy.Failures - 1} failures in a row; the last one: {end.Reason}");

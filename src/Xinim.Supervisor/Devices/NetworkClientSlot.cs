@@ -38,6 +38,7 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     private ClientMemory? _memory;
     private ClientMemory? _releasing;
     private bool _announced;
+    private long? _broken;
     private bool _attachSent;
     private NetworkFilters? _filters;
     private FilterWish? _wanted;
@@ -133,6 +134,16 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
 
     internal void OnLinkChanged(LinkState link) => _client?.OnLinkChanged(link);
 
+    /// <summary>Its rings are found broken.</summary>
+    /// <param name="memory">How long a first time is remembered.</param>
+    /// <returns>True where that is not the first time: then it was not the driver of then.</returns>
+    internal bool BreaksAgain(TimeSpan memory)
+    {
+        bool again = _broken is { } before && Stopwatch.GetElapsedTime(before) < memory;
+        _broken = Stopwatch.GetTimestamp();
+        return again;
+    }
+
     /// <summary>The driver gave the client's buffers up because of what the client wrote.</summary>
     internal void OnDropped(string reason)
     {
@@ -186,6 +197,7 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         _client = client;
         device.Events.Add(EventKind.Opened, $"opened by {client.Description}");
         _announced = false;
+        _broken = null;
         if (device.State == DeviceState.Ready) Attach();
         return null;
     }

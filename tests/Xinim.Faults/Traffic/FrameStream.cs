@@ -35,6 +35,7 @@ internal sealed class FrameStream(object sync, MacAddress source, MacAddress des
     /// <summary>Frames sent so shortly before a fault may still have been inside the driver when it struck.</summary>
     private static readonly long s_margin = System.Diagnostics.Stopwatch.Frequency / 5;
 
+    private readonly byte[] _addresses = [.. (ReadOnlySpan<byte>)destination, .. (ReadOnlySpan<byte>)source];
     private readonly long[] _sentAt = new long[Remembered];
     private readonly byte[] _expected = new byte[TestFrame.MaxBytes];
     private readonly SequenceTracker _tracker = new();
@@ -112,7 +113,8 @@ internal sealed class FrameStream(object sync, MacAddress source, MacAddress des
 
         // Of an earlier client, still on its way when that one ended.
         if (itsRun < run && itsRun % 2 == run % 2) return false;
-        if (itsRun != run)
+        // The checksum begins behind the addresses: those an ordinary receiver compares.
+        if (itsRun != run || !frame.StartsWith(_addresses))
         {
             _damaged++;
             return false;

@@ -242,11 +242,18 @@ public sealed class ClientLifeTests
     }
 
     [Fact]
-    public void A_client_whose_rings_the_driver_refuses_loses_the_device_and_the_driver_lives()
+    public void Broken_rings_are_made_anew_once_and_then_cost_the_client_its_device()
     {
         using Bench bench = new();
+        ScriptedDriver first = bench.NextReadyDriver();
+        ScriptedClient client = bench.ConnectAndOpen(first);
+
+        // Who of the two broke them cannot be told: the driver is replaced, the client goes on.
+        first.SayText(ControlMessage.ClientFault, "index 99 leaves the ring");
         ScriptedDriver driver = bench.NextReadyDriver();
-        ScriptedClient client = bench.ConnectAndOpen(driver);
+        driver.Obey(ControlMessage.Attach).Dispose();
+        client.AwaitReopened();
+        Assert.Equal("the rings between it and its client are broken: index 99 leaves the ring (killed by signal 9)", bench.Device.LastFault);
 
         driver.SayText(ControlMessage.ClientFault, "index 99 leaves the ring");
 
@@ -255,7 +262,22 @@ public sealed class ClientLifeTests
         Assert.Single(bench.Backend.Mapped);
         driver.Obey(ControlMessage.SetFilters).Dispose();
         bench.ConnectAndOpen(driver);
-        Assert.Equal(1u, bench.Device.Generation);
+        Assert.Equal(2u, bench.Device.Generation);
+    }
+
+    [Fact]
+    public void Clients_that_break_their_rings_do_not_get_the_device_given_up()
+    {
+        using Bench bench = new();
+        for (int round = 0; round < 8; round++)
+        {
+            ScriptedDriver driver = bench.NextReadyDriver();
+            using ScriptedClient client = bench.ConnectAndOpen(driver);
+            client.Channel.SendText(new MessageHeader((uint)ClientMessage.ReportDriver, driver.Generation, 0), "nothing at all");
+            bench.Until(() => bench.Device.Generation > driver.Generation || bench.Device.State == DeviceState.Waiting, "the driver is replaced");
+        }
+
+        bench.NextReadyDriver();
     }
 
     [Fact]

@@ -88,15 +88,27 @@ public sealed class FiltersTests
         first.Obey(ControlMessage.SetFilters).Dispose();
         client.Expect(ClientMessage.Done).Dispose();
 
+        ScriptedDriver serving = dies ? first : BreakRings(bench, first, client);
         if (dies) client.Dispose();
-        else first.SayText(ControlMessage.ClientFault, "nonsense on its rings");
+        else serving.SayText(ControlMessage.ClientFault, "nonsense on its rings");
 
-        AssertAsked(first, default);
-        if (dies) first.Obey(ControlMessage.Detach).Dispose();
+        AssertAsked(serving, default);
+        if (dies) serving.Obey(ControlMessage.Detach).Dispose();
         bench.Until(() => bench.Backend.Mapped.Count == 1, "the memory is freed");
-        bench.ConnectAndOpen(first);
-        first.Kill();
+        bench.ConnectAndOpen(serving);
+        serving.Kill();
         bench.NextReadyDriver().Obey(ControlMessage.Attach).Dispose();
+    }
+
+    /// <summary>The first time both start anew, with the filters as they were.</summary>
+    private static ScriptedDriver BreakRings(Bench bench, ScriptedDriver driver, ScriptedClient client)
+    {
+        driver.SayText(ControlMessage.ClientFault, "nonsense on its rings");
+        ScriptedDriver next = bench.NextReadyDriver();
+        AssertAsked(next, Wanted);
+        next.Obey(ControlMessage.Attach).Dispose();
+        client.AwaitReopened();
+        return next;
     }
 
     private static void AssertAsked(ScriptedDriver driver, in NetworkFilters filters)

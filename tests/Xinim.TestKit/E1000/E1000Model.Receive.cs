@@ -15,7 +15,8 @@ public sealed partial class E1000Model
     /// <summary>Descriptors that the device may fill.</summary>
     public uint ReceiveAvailable => _rxOwned;
 
-    private uint RxCount => this[Rdlen] / 16;
+    /// <summary>LEN has bits 7 to 19 [SDM §13.4.27]: whatever was written, a ring has at most 65,536 descriptors.</summary>
+    private uint RxCount => (this[Rdlen] & 0xf_ff80) / 16;
 
     private ulong RxBase => ((ulong)this[Rdbah] << 32) | this[Rdbal];
 

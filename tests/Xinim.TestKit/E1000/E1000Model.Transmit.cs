@@ -39,7 +39,8 @@ public sealed partial class E1000Model
     /// <summary>Descriptors that wait.</summary>
     public uint TransmitPending => _txOwned;
 
-    private uint TxCount => this[Tdlen] / 16;
+    /// <summary>LEN has bits 7 to 19 [SDM §13.4.38]: whatever was written, a ring has at most 65,536 descriptors.</summary>
+    private uint TxCount => (this[Tdlen] & 0xf_ff80) / 16;
 
     private ulong TxBase => ((ulong)this[Tdbah] << 32) | this[Tdbal];
 
@@ -48,6 +49,8 @@ public sealed partial class E1000Model
     {
         if ((this[Tctl] & TctlEnable) == 0) return;
         uint causes = 0;
+        // A tail outside the ring is never reached: once round is enough.
+        limit = Math.Min(limit, TxCount);
         for (uint n = 0; n < limit && this[Tdh] != this[Tdt]; n++)
         {
             uint index = this[Tdh];

@@ -9,12 +9,13 @@ public class Wire(Func<byte[], IEnumerable<byte[]>>? answer = null)
     public virtual bool Poll(FakeNic nic)
     {
         bool moved = nic.Taken.Count != 0;
-        nic.Complete();
         while (nic.Frames.TryDequeue(out byte[]? frame))
         {
             foreach (byte[] reply in answer?.Invoke(frame) ?? []) nic.Deliver(reply);
         }
 
+        // Last: whoever sees that a frame was sent may look at what became of it.
+        nic.Complete();
         return moved;
     }
 }
