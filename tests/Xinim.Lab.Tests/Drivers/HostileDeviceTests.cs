@@ -31,14 +31,11 @@ public sealed class HostileDeviceTests : IDisposable
         Assert.Equal(6, said.Count(line => line.EndsWith(": nothing there", StringComparison.Ordinal)));
         Assert.DoesNotContain(said, line => line.Contains("succeeded", StringComparison.Ordinal));
         string kernel = LabDevice.Shell("dmesg");
-        // The writes come first. The kernel tells ten faults in 5 s, of all devices, and how many it did not tell: other tests make faults, too.
-        foreach (string address in (string[])["0x100000", "0x1000000"])
-        {
-            string fault = $"[DMA Write NO_PASID] Request device [00:02.0] fault addr {address} ";
-            Assert.True(
-                kernel.Contains(fault, StringComparison.Ordinal) || kernel.Contains("dmar_fault: ", StringComparison.Ordinal) || kernel.Contains("callbacks suppressed", StringComparison.Ordinal),
-                $"the kernel tells nothing of '{fault}':\n{kernel}");
-        }
+        // The first write. The emulated IOMMU records one fault at a time and drops those that come before the kernel has read it; the kernel, too, limits what it tells.
+        const string fault = "[DMA Write NO_PASID] Request device [00:02.0] fault addr 0x100000 ";
+        Assert.True(
+            kernel.Contains(fault, StringComparison.Ordinal) || kernel.Contains("callbacks suppressed", StringComparison.Ordinal),
+            $"the kernel tells nothing of '{fault}':\n{kernel}");
     }
 
     [Fact]
