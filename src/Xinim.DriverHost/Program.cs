@@ -1,9 +1,7 @@
-using Xinim.Drivers;
 using Xinim.Drivers.Hosting;
-using Xinim.Drivers.Network;
 using Xinim.Drivers.Network.E1000;
 
-return DriverProcess.Run(new Dictionary<string, Func<DriverContext, INetworkDriver>>
+return DriverProcess.Run(new Dictionary<string, DriverEntry>
 {
-    ["e1000"] = context => new E1000Driver(context),
+    ["e1000"] = DriverEntry.Network(context => new E1000Driver(context)),
 });

@@ -66,6 +66,8 @@ public sealed class ProcessMemoryTests
             Assert.Equal(before ^ 1, memory.Read32(code.Start));
             peer.Process.Kill();
             Assert.Throws<IOException>(() => memory.Flip(code.Start, 0));
+            // Between a read and a write the process can end, and then a write moves nothing.
+            Assert.Throws<IOException>(() => memory.Write32(code.Start, 0));
         }
     }
 }

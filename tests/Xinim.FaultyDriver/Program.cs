@@ -1,9 +1,7 @@
-using Xinim.Drivers;
 using Xinim.Drivers.Hosting;
-using Xinim.Drivers.Network;
 using Xinim.FaultyDriver;
 
-return DriverProcess.Run(new Dictionary<string, Func<DriverContext, INetworkDriver>>
+return DriverProcess.Run(new Dictionary<string, DriverEntry>
 {
-    [FaultyNetworkDriver.Name] = FaultyNetworkDriver.Make,
+    [FaultyNetworkDriver.Name] = DriverEntry.Network(FaultyNetworkDriver.Make),
 });

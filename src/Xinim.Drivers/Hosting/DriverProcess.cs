@@ -1,5 +1,4 @@
 using Microsoft.Win32.SafeHandles;
-using Xinim.Drivers.Network;
 using Xinim.Ipc;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Memory;
@@ -28,7 +27,7 @@ public static class DriverProcess
     /// <summary>Runs one driver. Call it from Main and return its result.</summary>
     /// <param name="drivers">Drivers of this executable by the name that their manifests use.</param>
     /// <returns>Exit status: 0 stopped as asked, 2 not started by a supervisor, 3 fault.</returns>
-    public static int Run(IReadOnlyDictionary<string, Func<DriverContext, INetworkDriver>> drivers)
+    public static int Run(IReadOnlyDictionary<string, DriverEntry> drivers)
     {
         using Channel channel = new(new SafeFileHandle(ChannelDescriptor, ownsHandle: true));
         try
@@ -57,24 +56,25 @@ public static class DriverProcess
         using (start) return RunDriver(channel, start, drivers);
     }
 
-    private static int RunDriver(Channel channel, ChannelMessage start, IReadOnlyDictionary<string, Func<DriverContext, INetworkDriver>> drivers)
+    private static int RunDriver(Channel channel, ChannelMessage start, IReadOnlyDictionary<string, DriverEntry> drivers)
     {
         uint generation = start.Header.Generation;
         try
         {
             StartMessage what = start.Get<StartMessage>();
-            if (!drivers.TryGetValue(what.Driver.ToString(), out Func<DriverContext, INetworkDriver>? make))
+            if (!drivers.TryGetValue(what.Driver.ToString(), out DriverEntry? entry))
                 throw new LinuxException($"this executable has no driver '{what.Driver}'; it has {string.Join(", ", drivers.Keys)}");
             using SharedRegion work = SharedRegion.Open(start.TakeHandle(0), checked((long)what.Work.Size), RegionAccess.ReadWrite);
             using SharedRegion vital = SharedRegion.Open(start.TakeHandle(1), VitalSigns.Bytes, RegionAccess.ReadWrite);
-            using IPciDevice device = OpenDevice(start, what);
-            using IPciInterrupts interrupts = device.EnableInterrupts(device.Interrupts.Best(1), 1);
+            using IDevice device = OpenDevice(start, what);
+            using IDeviceInterrupts interrupts = RouteInterrupts(device, entry.Vectors);
             DmaRegion region = new(what.Work.Id, new Iova(what.Work.Iova), work.Size, what.Work.DeviceAccess, work);
-            using INetworkDriver driver = make(new DriverContext(device, interrupts, new DmaArena(region), line => Tell(channel, ControlMessage.Log, generation, line))
+            DriverContext context = new(device, interrupts, new DmaArena(region), line => Tell(channel, ControlMessage.Log, generation, line))
             {
                 Options = what.Options.ToDictionary(),
-            });
-            using NetworkLoop loop = new(channel, generation, driver, interrupts, region, new Heart(vital, what.HeartbeatPeriod), what.Poll != 0);
+            };
+            LoopSetup setup = new(channel, generation, interrupts, region, new Heart(vital, what.HeartbeatPeriod), what.Poll != 0);
+            using IDriverLoop loop = entry.MakeLoop(context, setup);
             loop.Run(start.Header.Request);
             return ExitStopped;
         }
@@ -91,11 +91,17 @@ public static class DriverProcess
         }
     }
 
-    private static IPciDevice OpenDevice(ChannelMessage start, in StartMessage what)
+    private static IDeviceInterrupts RouteInterrupts(IDevice device, int wanted)
+    {
+        InterruptKind kind = device.Interrupts.Best(1);
+        return device.EnableInterrupts(kind, Math.Clamp(wanted, 1, Math.Max(1, device.Interrupts.Vectors(kind))));
+    }
+
+    private static IDevice OpenDevice(ChannelMessage start, in StartMessage what)
     {
         SafeFileHandle[] handles = new SafeFileHandle[what.DeviceHandles];
         for (int i = 0; i < handles.Length; i++) handles[i] = start.TakeHandle(i + 2);
-        return PciDeviceFactory.Open((BackendKind)what.Backend, what.Device.ToString(), handles);
+        return DeviceFactory.Open((BackendKind)what.Backend, what.Device.ToString(), handles);
     }
 
     private static void Tell(Channel channel, ControlMessage type, uint generation, string text)

@@ -17,7 +17,7 @@ namespace Xinim.Drivers.Hosting;
 /// The main loop of a NIC driver process: polls while there is work, arms interrupts and sleeps when there is none. One thread does
 /// everything, so the driver needs no locks.
 /// </summary>
-internal sealed class NetworkLoop : IDisposable
+internal sealed class NetworkLoop : IDriverLoop
 {
     /// <summary>
     /// Empty polls before going to sleep after the client gave work: some 30 µs, as long as a wake-up with
@@ -39,7 +39,7 @@ internal sealed class NetworkLoop : IDisposable
     private readonly Channel _channel;
     private readonly uint _generation;
     private readonly INetworkDriver _driver;
-    private readonly IPciInterrupts _interrupts;
+    private readonly IDeviceInterrupts _interrupts;
     private readonly DmaRegion _work;
     private readonly Heart _heart;
     private readonly TransmitSampler _sampler;
@@ -51,20 +51,18 @@ internal sealed class NetworkLoop : IDisposable
     private bool _quiet;
     private bool _running = true;
 
-    public NetworkLoop(Channel channel, uint generation, INetworkDriver driver, IPciInterrupts interrupts, DmaRegion work, Heart heart, bool spin)
+    public NetworkLoop(LoopSetup setup, INetworkDriver driver)
     {
-        _channel = channel;
-        _generation = generation;
+        _channel = setup.Channel;
+        _generation = setup.Generation;
         _driver = driver;
-        _interrupts = interrupts;
-        _work = work;
-        _heart = heart;
-        _sampler = new TransmitSampler(heart.Signs);
-        _spin = spin;
+        _interrupts = setup.Interrupts;
+        _work = setup.Work;
+        _heart = setup.Heart;
+        _sampler = new TransmitSampler(setup.Heart.Signs);
+        _spin = setup.Spin;
     }
 
-    /// <summary>Brings the device up, says Ready and serves until Stop or until the supervisor is gone.</summary>
-    /// <param name="startRequest">The request that Ready answers.</param>
     public void Run(uint startRequest)
     {
         NetworkDeviceInfo info = _driver.Start();
@@ -101,6 +99,7 @@ internal sealed class NetworkLoop : IDisposable
     {
         _client?.Dispose();
         _loop.Dispose();
+        _driver.Dispose();
     }
 
     /// <summary>The data path: one pass over all four rings.</summary>

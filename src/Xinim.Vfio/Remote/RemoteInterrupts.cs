@@ -8,7 +8,7 @@ namespace Xinim.Vfio.Remote;
 /// up (hw/remote/iohub.c, intr_resample_handler). Masking is the Interrupt Disable bit of the PCI command register (PCI 3.0 §6.2.2):
 /// the model holds the line down meanwhile and raises it on unmasking if the device still asks, so nothing is lost.
 /// </summary>
-internal sealed class RemoteInterrupts : IPciInterrupts
+internal sealed class RemoteInterrupts : IDeviceInterrupts
 {
     private readonly IPciConfig _config;
     private readonly RemoteEventPair _events = new();

@@ -64,7 +64,7 @@ public sealed class RemotePciDevice : IPciDevice
 
     public void Reset() => _link.ResetDevice();
 
-    public IPciInterrupts EnableInterrupts(InterruptKind kind, int vectors)
+    public IDeviceInterrupts EnableInterrupts(InterruptKind kind, int vectors)
     {
         if (kind != InterruptKind.Intx || vectors != 1 || !Interrupts.Intx)
             throw new ArgumentException($"{Name} offers {(Interrupts.Intx ? "INTx with one vector" : "no interrupts")}, not {kind} with {vectors}", nameof(kind));

@@ -9,7 +9,7 @@ namespace Xinim.Vfio.Vfio;
 /// Interrupts of one kind, each vector an eventfd (VFIO_DEVICE_SET_IRQS; drivers/vfio/pci/vfio_pci_intrs.c). INTx is masked by the
 /// kernel when it fires. MSI and MSI-X cannot be masked through VFIO; there, masking a vector takes its eventfd away.
 /// </summary>
-public sealed class VfioInterrupts : IPciInterrupts
+public sealed class VfioInterrupts : IDeviceInterrupts
 {
     private const uint Trigger = VfioAbi.VFIO_IRQ_SET_ACTION_TRIGGER;
     private readonly VfioDevice _device;

@@ -73,7 +73,7 @@ public sealed class VfioPciDevice : IPciDevice
         if (!_device.Reset()) throw new InvalidOperationException($"{Name} has no reset method; use the device's own reset register");
     }
 
-    public IPciInterrupts EnableInterrupts(InterruptKind kind, int vectors)
+    public IDeviceInterrupts EnableInterrupts(InterruptKind kind, int vectors)
     {
         // Only one kind can be on; what an earlier call enabled goes first.
         _interrupts?.Dispose();

@@ -19,7 +19,7 @@ internal sealed class TamperedDevice(E1000Model model, TamperedRegisters registe
 
     public void Reset() => model.Device.Reset();
 
-    public IPciInterrupts EnableInterrupts(InterruptKind kind, int vectors) => model.Device.EnableInterrupts(kind, vectors);
+    public IDeviceInterrupts EnableInterrupts(InterruptKind kind, int vectors) => model.Device.EnableInterrupts(kind, vectors);
 
     public void Dispose() => model.Device.Dispose();
 }

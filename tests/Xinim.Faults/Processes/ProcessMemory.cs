@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.Win32.SafeHandles;
+using Xinim.TestKit;
 
 namespace Xinim.Faults.Processes;
 
@@ -41,7 +42,11 @@ internal sealed class ProcessMemory : IDisposable
         return BitConverter.ToUInt32(word);
     }
 
-    public void Write(ulong address, ReadOnlySpan<byte> bytes) => RandomAccess.Write(_memory, bytes, (long)address);
+    /// <remarks>A process that is ending takes 0 bytes, without an error.</remarks>
+    public void Write(ulong address, ReadOnlySpan<byte> bytes)
+    {
+        if (RawFile.WriteAt(_memory, bytes, address) != bytes.Length) throw new IOException($"0x{address:x} of process {_pid} cannot be written");
+    }
 
     public void Write32(ulong address, uint value) => Write(address, BitConverter.GetBytes(value));
 

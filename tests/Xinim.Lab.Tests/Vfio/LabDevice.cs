@@ -63,7 +63,7 @@ public sealed class LabDevice : IDisposable
         VfioPciDevice.FromHandle(new SafeFileHandle(backend.DriverHandles[0].DangerousGetHandle(), ownsHandle: false), backend.Name);
 
     /// <summary>Whether a vector's eventfd becomes readable in time; takes the count.</summary>
-    public static bool Fires(IPciInterrupts interrupts, int vector, int milliseconds = 1000) => Take(interrupts.EventOf(vector), milliseconds) != 0;
+    public static bool Fires(IDeviceInterrupts interrupts, int vector, int milliseconds = 1000) => Take(interrupts.EventOf(vector), milliseconds) != 0;
 
     /// <summary>The count of an eventfd, 0 where it does not fire in time.</summary>
     public static ulong Take(SafeFileHandle eventFd, int milliseconds = 1000)

@@ -16,6 +16,7 @@ internal sealed class RawE1000
 
     private const uint Ctrl = 0, Mdic = 0x20, Imc = 0xd8, Rctl = 0x100, Tctl = 0x400;
     private const uint Rdbal = 0x2800, Rdbah = 0x2804, Rdlen = 0x2808, Rdh = 0x2810, Rdt = 0x2818;
+    private const uint Rfctl = 0x5008, Mrqc = 0x5818; // of the 82574L; the 82540EM ignores them
     private const uint Tdbal = 0x3800, Tdbah = 0x3804, Tdlen = 0x3808, Tdh = 0x3810, Tdt = 0x3818;
     private const byte EndReportStatus = 0x01 | 0x08, Done = 1;
     private readonly IPciDevice _device;
@@ -40,6 +41,9 @@ internal sealed class RawE1000
         _registers.Write32(Ctrl, _registers.Read32(Ctrl) | (1u << 26));
         Wait.Pause(TimeSpan.FromMilliseconds(5));
         _registers.Write32(Ctrl, (1u << 6) | 1);
+        // QEMU's 82574 resets neither: a driver before this one may have left extended descriptors on.
+        _registers.Write32(Rfctl, 0);
+        _registers.Write32(Mrqc, 0);
         // PHY register 0, loopback bit [SDM] 13.4.8: write operation, PHY 1.
         _registers.Write32(Mdic, (1u << 26) | (1u << 21) | 0x4140);
         _transmit = arena.Allocate<Descriptor>(RingSize, 128);

@@ -37,7 +37,7 @@ internal sealed class RawInterrupts : IDisposable
         _registers.Write32(Ims, _cause);
     }
 
-    public IPciInterrupts Events { get; }
+    public IDeviceInterrupts Events { get; }
 
     /// <summary>
     /// Has the device raise its interrupt. QEMU's 82574 sends its message again and again while the cause stands, each time that the throttle

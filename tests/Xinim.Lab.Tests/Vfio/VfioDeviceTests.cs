@@ -100,7 +100,7 @@ public sealed class VfioDeviceTests
             Iova start = backend.Map(region, RegionAccess.ReadWrite);
             // STATUS: 0x80080600 or the like, never all ones [82574L 10.2.2.2].
             Assert.NotEqual(uint.MaxValue, driver.MapBar(0).Read32(8));
-            using IPciInterrupts interrupts = driver.EnableInterrupts(InterruptKind.MsiX, 2);
+            using IDeviceInterrupts interrupts = driver.EnableInterrupts(InterruptKind.MsiX, 2);
             Assert.True(backend.HasIommu);
             Assert.NotEqual(0ul, start.Value);
         }

@@ -5,7 +5,7 @@ using Xinim.Vfio;
 namespace Xinim.TestKit.Fakes;
 
 /// <summary>Interrupts of one kind with real eventfds, so that a test or a host loop can wait for them.</summary>
-public sealed class FakeInterrupts : IPciInterrupts
+public sealed class FakeInterrupts : IDeviceInterrupts
 {
     private readonly SafeFileHandle[] _events;
     private readonly bool[] _masked;

@@ -35,7 +35,7 @@ public sealed class FakePciDevice(PciIdentity identity, RegisterChannel register
 
     public void Reset() => ResetHandler?.Invoke();
 
-    public IPciInterrupts EnableInterrupts(InterruptKind kind, int vectors)
+    public IDeviceInterrupts EnableInterrupts(InterruptKind kind, int vectors)
     {
         int offered = kind switch
         {

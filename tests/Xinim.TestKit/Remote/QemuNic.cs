@@ -51,7 +51,7 @@ public sealed class QemuNic : IDisposable
 
     public IPciDevice Device { get; private set; } = null!;
 
-    public IPciInterrupts Interrupts { get; private set; } = null!;
+    public IDeviceInterrupts Interrupts { get; private set; } = null!;
 
     /// <summary>Lines that the driver logged.</summary>
     public List<string> Log { get; } = [];

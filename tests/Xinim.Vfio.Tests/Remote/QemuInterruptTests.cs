@@ -33,7 +33,7 @@ public sealed class QemuInterruptTests : IDisposable
     [Fact]
     public void Fires_again_after_each_acknowledge_until_the_device_is_served()
     {
-        using IPciInterrupts interrupts = _device.EnableInterrupts(InterruptKind.Intx, 1);
+        using IDeviceInterrupts interrupts = _device.EnableInterrupts(InterruptKind.Intx, 1);
         Assert.False(Fired(interrupts, LongEnough));
         _nic.AllowInterrupt(E1000Probe.LinkStatusChange);
         _nic.Raise(E1000Probe.LinkStatusChange);
@@ -55,7 +55,7 @@ public sealed class QemuInterruptTests : IDisposable
     [Fact]
     public void Acknowledging_what_never_fired_does_not_block()
     {
-        using IPciInterrupts interrupts = _device.EnableInterrupts(InterruptKind.Intx, 1);
+        using IDeviceInterrupts interrupts = _device.EnableInterrupts(InterruptKind.Intx, 1);
         interrupts.Acknowledge(0);
         // A plain read as well: QEMU makes received eventfds blocking, and an event loop may read this one.
         Assert.Equal(0u, Descriptor.Drain(interrupts.EventOf(0)));
@@ -64,7 +64,7 @@ public sealed class QemuInterruptTests : IDisposable
     [Fact]
     public void Masked_interrupt_stays_pending_and_fires_on_unmasking()
     {
-        using IPciInterrupts interrupts = _device.EnableInterrupts(InterruptKind.Intx, 1);
+        using IDeviceInterrupts interrupts = _device.EnableInterrupts(InterruptKind.Intx, 1);
         _nic.AllowInterrupt(E1000Probe.LinkStatusChange);
         interrupts.Mask(0);
         _nic.Raise(E1000Probe.LinkStatusChange);
@@ -78,27 +78,27 @@ public sealed class QemuInterruptTests : IDisposable
     {
         _nic.AllowInterrupt(E1000Probe.LinkStatusChange);
         _nic.Raise(E1000Probe.LinkStatusChange);
-        using IPciInterrupts interrupts = _device.EnableInterrupts(InterruptKind.Intx, 1);
+        using IDeviceInterrupts interrupts = _device.EnableInterrupts(InterruptKind.Intx, 1);
         Assert.True(Fired(interrupts, SoonEnough));
     }
 
     [Fact]
     public void Line_left_up_by_a_dead_driver_does_not_reach_it_and_does_reach_the_next()
     {
-        using IPciInterrupts old = _device.EnableInterrupts(InterruptKind.Intx, 1);
+        using IDeviceInterrupts old = _device.EnableInterrupts(InterruptKind.Intx, 1);
         _nic.AllowInterrupt(E1000Probe.LinkStatusChange);
         _qemu.Backend.DisableInterrupts();
         _nic.Raise(E1000Probe.LinkStatusChange);
         Assert.False(Fired(old, LongEnough));
 
-        using IPciInterrupts next = _qemu.OpenDriver().EnableInterrupts(InterruptKind.Intx, 1);
+        using IDeviceInterrupts next = _qemu.OpenDriver().EnableInterrupts(InterruptKind.Intx, 1);
         Assert.True(Fired(next, SoonEnough));
     }
 
     [Fact]
     public void Disposed_interrupts_leave_the_line_disabled()
     {
-        IPciInterrupts interrupts = _device.EnableInterrupts(InterruptKind.Intx, 1);
+        IDeviceInterrupts interrupts = _device.EnableInterrupts(InterruptKind.Intx, 1);
         interrupts.Dispose();
         Assert.NotEqual(0, _device.Config.Read16(0x04) & 0x0400);
         _nic.AllowInterrupt(E1000Probe.LinkStatusChange);
@@ -107,5 +107,5 @@ public sealed class QemuInterruptTests : IDisposable
         _nic.ForbidInterrupts();
     }
 
-    private static bool Fired(IPciInterrupts interrupts, int milliseconds) => Descriptor.Poll(milliseconds, interrupts.EventOf(0)) != 0;
+    private static bool Fired(IDeviceInterrupts interrupts, int milliseconds) => Descriptor.Poll(milliseconds, interrupts.EventOf(0)) != 0;
 }

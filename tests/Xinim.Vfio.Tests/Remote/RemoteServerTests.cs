@@ -73,7 +73,7 @@ public sealed class RemoteServerTests : IDisposable
     [Fact]
     public void Level_interrupt_fires_again_until_it_falls()
     {
-        using IPciInterrupts interrupts = OpenDriver().EnableInterrupts(InterruptKind.Intx, 1);
+        using IDeviceInterrupts interrupts = OpenDriver().EnableInterrupts(InterruptKind.Intx, 1);
         _server.SetLine(true);
         for (int i = 0; i < 3; i++)
         {

@@ -27,9 +27,9 @@ public sealed class E1000Driver : INetworkDriver
     public E1000Driver(DriverContext context, E1000Options? options = null)
     {
         _options = options?.Check() ?? E1000Options.Parse(context.Options);
-        _variant = E1000Variant.Of(context.Device);
+        _variant = E1000Variant.Of(context.Pci);
         _log = context.Log;
-        _hardware = new E1000Hardware(context.Device, _variant, _log);
+        _hardware = new E1000Hardware(context.Pci, _variant, _log);
         E1000Registers registers = _hardware.Registers;
         _filters = new E1000Filters(registers, _variant);
         _statistics = new E1000Statistics(registers);

@@ -6,12 +6,12 @@ using Xinim.Vfio.Vfio;
 namespace Xinim.Vfio;
 
 /// <summary>Makes a driver's view of its device from the handles that the supervisor passed.</summary>
-public static class PciDeviceFactory
+public static class DeviceFactory
 {
     /// <param name="kind">The bus implementation, as the supervisor says.</param>
     /// <param name="name">For messages.</param>
     /// <param name="handles">As <see cref="IDeviceBackend.DriverHandles"/>; owned by the result.</param>
-    public static IPciDevice Open(BackendKind kind, string name, SafeFileHandle[] handles) => (kind, handles.Length) switch
+    public static IDevice Open(BackendKind kind, string name, SafeFileHandle[] handles) => (kind, handles.Length) switch
     {
         (BackendKind.Vfio, 1) => VfioPciDevice.FromHandle(handles[0], name),
         (BackendKind.Remote, 1) => RemotePciDevice.FromHandles(handles[0], name),
