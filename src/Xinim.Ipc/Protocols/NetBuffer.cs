@@ -67,7 +67,7 @@ public enum NetFlags : uint
     /// <summary>Receive: the TCP or UDP checksum was checked and is right.</summary>
     TransportChecksum = 1 << 5,
 
-    /// <summary>Transmit: cut the TCP payload into segments of <see cref="NetBuffer.SegmentSize"/>; the pseudo-header's sum leaves the length out.</summary>
+    /// <summary>Transmit: cut the TCP payload into segments of <see cref="NetBuffer.SegmentSize"/>; the pseudo-header's sum is as <see cref="NetworkDeviceInfo.SumWithLength"/> says.</summary>
     Segment = 1 << 6,
 
     /// <summary>Transmit with <see cref="Segment"/>: the packet is IPv6.</summary>
@@ -75,6 +75,12 @@ public enum NetFlags : uint
 
     /// <summary>Receive: a checksum was looked at and is wrong; the frame is delivered for the client to judge.</summary>
     ChecksumBad = 1 << 8,
+
+    /// <summary>
+    /// Receive: the data is right, and the TCP or UDP checksum field holds the pseudo-header's sum only: the sender left the rest to its device, and
+    /// there was no wire between. To be completed before the frame goes on elsewhere.
+    /// </summary>
+    PartialChecksum = 1 << 9,
 
     /// <summary>Returned unused: the driver stopped, or the frame was not for delivery. A receive buffer holds nothing.</summary>
     Unused = 1 << 16,

@@ -26,6 +26,9 @@ public struct NetworkDeviceInfo
     public uint RxBufferBytes;
 
     public LinkState Link;
+
+    /// <summary>With <see cref="NetFlags.Segment"/> the pseudo-header's sum covers the length of the whole payload (1), as virtio has it, or leaves it out (0), as Intel's controllers do.</summary>
+    public uint SumWithLength;
 }
 
 /// <summary>The state of the physical link.</summary>

@@ -1,0 +1,222 @@
+using System.Security.Cryptography;
+using Xinim.Drivers.Virtio;
+using Xinim.Drivers.Virtio.Transports;
+using Xinim.Ipc.Protocols;
+using Xinim.Ipc.Rings;
+using Xinim.Vfio;
+using Xinim.Vfio.Dma;
+
+namespace Xinim.Drivers.Network.Virtio;
+
+/// <summary>
+/// Virtio network devices [V §5.1]. Read this first: the order of bring-up stands here, the data path in <see cref="VirtioNetTxQueue{TQueue}"/> and
+/// <see cref="VirtioNetRxQueue{TQueue}"/>. [V] = Virtual I/O Device (VIRTIO) Version 1.2, OASIS Committee Specification.
+/// </summary>
+public sealed class VirtioNetDriver : INetworkDriver
+{
+    /// <summary>Vectors that are of use: configuration, receive, transmit.</summary>
+    public const int Vectors = 3;
+
+    private const uint VlanHeader = 18; // Ethernet header and a tag
+    private readonly VirtioNetOptions _options;
+    private readonly VirtioDevice _device;
+    private readonly IVirtioTransport _transport;
+    private readonly VirtioNetConfig _config;
+    private readonly VirtioNetFilters _filters = new();
+    private readonly VirtioVectors _vectors;
+    private readonly DmaArena _arena;
+    private readonly Action<string> _log;
+    private VirtioNetQueues? _queues;
+    private VirtioNetAnnouncement? _announcement;
+    private MacAddress _mac;
+    private NetworkStatistics _sums;
+    private ulong _interrupts;
+
+    /// <exception cref="ArgumentException">An option is unknown or out of range.</exception>
+    /// <exception cref="DeviceFaultException">The device is no virtio network device, or broken.</exception>
+    public VirtioNetDriver(DriverContext context, VirtioNetOptions? options = null)
+    {
+        _options = options ?? VirtioNetOptions.Parse(context.Options);
+        _transport = VirtioTransports.Open(context);
+        if (_transport.Type != VirtioDeviceType.Network) throw new DeviceFaultException($"{_transport.Name} is a virtio device of type {(uint)_transport.Type}, no network device (1) [V §5]");
+        _device = new VirtioDevice(_transport);
+        _config = new VirtioNetConfig(_device);
+        _vectors = new VirtioVectors(_transport.Vectors, queues: 2);
+        _arena = context.Arena;
+        _log = context.Log;
+    }
+
+    public bool TxBusy => _queues is { } queues && queues.Tx.Busy;
+
+    public LinkState Link { get; private set; }
+
+    public NetworkStatistics Statistics
+    {
+        get
+        {
+            NetworkStatistics now = _sums;
+            now.Interrupts = _interrupts;
+            if (_queues is not { } queues) return now;
+            now.RxFrames += queues.Rx.Frames;
+            now.RxBytes += queues.Rx.Bytes;
+            now.RxDropped += queues.Rx.Dropped;
+            now.TxFrames += queues.Tx.Frames;
+            now.TxBytes += queues.Tx.Bytes;
+            now.TxRejected += queues.Tx.Rejected;
+            now.Doorbells += queues.Tx.Doorbells + queues.Rx.Doorbells;
+            return now;
+        }
+    }
+
+    public NetworkDeviceInfo Start()
+    {
+        BringUp();
+        _log($"virtio-net, {_mac}, link {Link}, {(_device.Has(VirtioFeatures.RingPacked) ? "packed" : "split")} queues, features 0x{(ulong)_device.Features:x}");
+        return new NetworkDeviceInfo
+        {
+            Mac = _mac,
+            VectorsUsed = (ushort)Math.Max(_transport.Vectors, 1),
+            Offloads = Offloads() | (_device.Has(VirtioNetFeatures.GuestChecksum) ? NetFlags.TransportChecksum | NetFlags.PartialChecksum : NetFlags.None),
+            MaxFrame = _filters.MaxFrameOfDevice,
+            TxDescriptors = VirtQueueSize.Choose(_transport, VirtioNetQueues.TxNumber, _options.TxDescriptors),
+            RxDescriptors = VirtQueueSize.Choose(_transport, VirtioNetQueues.RxNumber, _options.RxDescriptors),
+            RxBufferBytes = VirtioNetRx.MinBuffer,
+            Link = Link,
+            SumWithLength = 1,
+        };
+    }
+
+    public void Attach(BufferTable buffers)
+    {
+        _transport.Synchronize();
+        _queues!.Rx.Attach(buffers);
+        _queues.Tx.Attach(buffers);
+    }
+
+    /// <summary>A reset: the only thing after which no DMA follows in every device, whatever it offers [V §2.4.1].</summary>
+    public void Detach()
+    {
+        _sums = Statistics;
+        _queues = null;
+        BringUp();
+    }
+
+    public uint TxProvide(RingConsumer<NetBuffer> submitted) => _queues!.Tx.Provide(submitted);
+
+    public uint TxReturn(RingProducer<NetBuffer> completed) => _queues!.Tx.Return(completed);
+
+    public uint RxProvide(RingConsumer<NetBuffer> free) => _queues!.Rx.Provide(free);
+
+    public uint RxReturn(RingProducer<NetBuffer> received) => _queues!.Rx.Return(received);
+
+    public void ArmInterrupts()
+    {
+        _queues!.Rx.Arm();
+        if (_queues.Tx.Busy) _queues.Tx.Arm();
+    }
+
+    public void MaskInterrupts()
+    {
+        _queues!.Rx.Mask();
+        _queues.Tx.Mask();
+    }
+
+    public void OnInterrupt(int vector)
+    {
+        _interrupts++;
+        // INTx is lowered by reading the ISR [V §4.1.4.5].
+        bool configuration = _transport.Vectors == 0 ? (_transport.TakeInterrupts() & VirtioInterrupts.Configuration) != 0 : vector == _vectors.Configuration;
+        MaskInterrupts();
+        if (configuration) LookAtDevice();
+    }
+
+    public void OnTimer()
+    {
+        LookAtDevice();
+        _queues!.Tx.CheckProgress(excused: Link.Up == 0);
+    }
+
+    public void SetFilters(in NetworkFilters filters)
+    {
+        _filters.Set(filters, _options.VlanFilter && (_queues is null || _device.Has(VirtioNetFeatures.ControlVlan)));
+        if (_queues is { } queues) Apply(queues, fresh: false);
+    }
+
+    public void StopReceiving() => _queues!.Rx.Close();
+
+    public void Stop()
+    {
+        _queues = null;
+        _transport.Reset();
+    }
+
+    public void Dispose()
+    {
+        try
+        {
+            if (_queues is not null) Stop();
+        }
+        catch (DeviceFaultException gone)
+        {
+            _log(gone.Message);
+        }
+
+        _transport.Dispose();
+    }
+
+    /// <summary>[V §3.1.1], with step 7 for network devices [V §5.1.5].</summary>
+    private void BringUp()
+    {
+        _device.Negotiate(offered => VirtioNetFeatures.Choose(offered, _options.VlanFilter) | _options.QueueFeatures);
+        _arena.Reset();
+        _mac = _config.ReadMac() ?? MadeUpMac();
+        _filters.MaxFrameOfDevice = Math.Min(_config.ReadMtu() + VlanHeader ?? uint.MaxValue, VirtioNetRx.MinBuffer * VirtioNetRx.MaxBuffers);
+        // Without MULTIQUEUE it follows the one pair [V §5.1.2].
+        ushort? control = _device.Has(VirtioNetFeatures.ControlQueue) ? (ushort)2 : null;
+        VirtioNetQueues queues = VirtioNetQueues.Make(_device, _arena, _options, control, Offloads());
+        _transport.SetConfigVector(_vectors.Configuration);
+        queues.Rx.SetUp(_transport, VirtioNetQueues.RxNumber, _vectors.OfQueue(0));
+        queues.Tx.SetUp(_transport, VirtioNetQueues.TxNumber, _vectors.OfQueue(1));
+        if (control is { } number) queues.Control!.SetUp(_transport, number);
+        _announcement = new VirtioNetAnnouncement(_arena, _mac);
+        _device.Begin();
+        _queues = queues;
+        Apply(queues, fresh: true);
+        LookAtDevice();
+    }
+
+    private void Apply(VirtioNetQueues queues, bool fresh)
+    {
+        _filters.Write(_device, queues.Control, fresh);
+        queues.Rx.MaxFrame = queues.Tx.MaxFrame = _filters.MaxFrame;
+        queues.Rx.ReportChecksums = _filters.ReportChecksums && _device.Has(VirtioNetFeatures.GuestChecksum);
+    }
+
+    private NetFlags Offloads()
+    {
+        if (!_device.Has(VirtioNetFeatures.Checksum)) return NetFlags.None;
+        NetFlags offloads = NetFlags.TcpChecksum | NetFlags.UdpChecksum | NetFlags.Ipv6;
+        // One flag for all kinds of segmentation: offered where the device has the common ones.
+        return _device.Has(VirtioNetFeatures.HostTso4 | VirtioNetFeatures.HostTso6) ? offloads | NetFlags.Segment : offloads;
+    }
+
+    private void LookAtDevice()
+    {
+        _device.CheckHealth();
+        (LinkState link, bool announce) = _config.ReadStatus();
+        Link = link;
+        if (!announce || !_device.Has(VirtioNetFeatures.Announce) || _queues is not { Control: { } control } queues) return;
+        _log("the device asks for an announcement; sent");
+        queues.Tx.Send(_announcement!.At, VirtioNetAnnouncement.Bytes);
+        _ = control.Do(VirtioNetControl.AcknowledgeAnnounce, []);
+    }
+
+    /// <summary>Locally administered [V §5.1.5].</summary>
+    private static MacAddress MadeUpMac()
+    {
+        Span<byte> mac = stackalloc byte[6];
+        RandomNumberGenerator.Fill(mac);
+        mac[0] = (byte)((mac[0] & 0xfc) | 2);
+        return MacAddress.From(mac);
+    }
+}

@@ -1,0 +1,81 @@
+using Xinim.Drivers.Virtio;
+
+namespace Xinim.Drivers.Network.Virtio;
+
+/// <summary>Feature bits of network devices [V §5.1.3]. [V] = Virtual I/O Device (VIRTIO) Version 1.2.</summary>
+internal static class VirtioNetFeatures
+{
+    /// <summary>The device fills checksums in.</summary>
+    public const VirtioFeatures Checksum = (VirtioFeatures)(1ul << 0);
+
+    /// <summary>Frames may come with a checksum that is known to be right, or is not filled in.</summary>
+    public const VirtioFeatures GuestChecksum = (VirtioFeatures)(1ul << 1);
+
+    /// <summary>Receive offloads can be switched at run time.</summary>
+    public const VirtioFeatures ControlOffloads = (VirtioFeatures)(1ul << 2);
+
+    /// <summary>The device says how large a packet may be.</summary>
+    public const VirtioFeatures Mtu = (VirtioFeatures)(1ul << 3);
+
+    /// <summary>It has an address.</summary>
+    public const VirtioFeatures Mac = (VirtioFeatures)(1ul << 5);
+
+    /// <summary>Frames of TCP over IPv4 may come larger than they were on the wire.</summary>
+    public const VirtioFeatures GuestTso4 = (VirtioFeatures)(1ul << 7);
+
+    /// <summary>The same over IPv6.</summary>
+    public const VirtioFeatures GuestTso6 = (VirtioFeatures)(1ul << 8);
+
+    /// <summary>The device cuts TCP over IPv4.</summary>
+    public const VirtioFeatures HostTso4 = (VirtioFeatures)(1ul << 11);
+
+    /// <summary>The device cuts TCP over IPv6.</summary>
+    public const VirtioFeatures HostTso6 = (VirtioFeatures)(1ul << 12);
+
+    /// <summary>A frame may be spread over several receive buffers.</summary>
+    public const VirtioFeatures MergeableBuffers = (VirtioFeatures)(1ul << 15);
+
+    /// <summary>The configuration has a status field.</summary>
+    public const VirtioFeatures Status = (VirtioFeatures)(1ul << 16);
+
+    /// <summary>There is a control queue.</summary>
+    public const VirtioFeatures ControlQueue = (VirtioFeatures)(1ul << 17);
+
+    /// <summary>It sets receive modes.</summary>
+    public const VirtioFeatures ControlReceive = (VirtioFeatures)(1ul << 18);
+
+    /// <summary>It filters by VLAN.</summary>
+    public const VirtioFeatures ControlVlan = (VirtioFeatures)(1ul << 19);
+
+    /// <summary>The device can ask for a gratuitous packet.</summary>
+    public const VirtioFeatures Announce = (VirtioFeatures)(1ul << 21);
+
+    /// <summary>Several pairs of queues.</summary>
+    public const VirtioFeatures MultiQueue = (VirtioFeatures)(1ul << 22);
+
+    /// <summary>The control queue sets the address.</summary>
+    public const VirtioFeatures ControlMac = (VirtioFeatures)(1ul << 23);
+
+    /// <summary>Interrupts can be gathered.</summary>
+    public const VirtioFeatures Coalescing = (VirtioFeatures)(1ul << 53);
+
+    /// <summary>The device cuts UDP into datagrams.</summary>
+    public const VirtioFeatures HostUso = (VirtioFeatures)(1ul << 56);
+
+    /// <summary>The configuration has speed and duplex.</summary>
+    public const VirtioFeatures SpeedDuplex = (VirtioFeatures)(1ul << 63);
+
+    /// <summary>What the driver takes of what a device offers: nothing without what it depends on [V §5.1.3.1].</summary>
+    /// <param name="vlanFilter">The device is to filter by VLAN.</param>
+    public static VirtioFeatures Choose(VirtioFeatures offered, bool vlanFilter)
+    {
+        VirtioFeatures wanted = Mtu | Mac | Status | SpeedDuplex | Checksum;
+        if ((offered & Checksum) != 0) wanted |= HostTso4 | HostTso6 | HostUso;
+        if ((offered & ControlQueue) == 0) return wanted;
+        wanted |= ControlQueue | ControlReceive | (vlanFilter ? ControlVlan : VirtioFeatures.None);
+        if ((offered & Status) != 0) wanted |= Announce;
+        // Frames without a checksum come only while somebody wants them.
+        if ((offered & ControlOffloads) != 0) wanted |= ControlOffloads | GuestChecksum;
+        return wanted;
+    }
+}

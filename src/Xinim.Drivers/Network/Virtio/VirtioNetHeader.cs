@@ -1,0 +1,47 @@
+using System.Runtime.InteropServices;
+using Xinim.Ipc.Protocols;
+
+namespace Xinim.Drivers.Network.Virtio;
+
+/// <summary>What stands before each frame, 12 bytes: struct virtio_net_hdr with num_buffers, as VERSION_1 has it always [V §5.1.6].</summary>
+[StructLayout(LayoutKind.Explicit, Size = Stride)]
+internal struct VirtioNetHeader
+{
+    public const uint Bytes = 12;
+
+    /// <summary>Bytes from one header to the next in the driver's memory.</summary>
+    public const int Stride = 16;
+
+    public const byte NeedsChecksum = 1; // VIRTIO_NET_HDR_F_NEEDS_CSUM [V §5.1.6]
+    public const byte DataValid = 2; // VIRTIO_NET_HDR_F_DATA_VALID [V §5.1.6]
+    public const byte GsoNone = 0, GsoTcp4 = 1, GsoTcp6 = 4, GsoUdp = 5; // gso_type [V §5.1.6]; 5 is VIRTIO_NET_HDR_GSO_UDP_L4
+
+    private const byte TcpChecksumAt = 16, UdpChecksumAt = 6; // RFC 9293 §3.1, RFC 768
+
+    [FieldOffset(0)] public byte Flags; // [V §5.1.6]
+    [FieldOffset(1)] public byte GsoType; // [V §5.1.6]
+    [FieldOffset(2)] public ushort HeaderLength; // hdr_len, with segmentation [V §5.1.6.2]
+    [FieldOffset(4)] public ushort GsoSize; // payload of a segment [V §5.1.6.2]
+    [FieldOffset(6)] public ushort ChecksumStart; // csum_start [V §5.1.6.2]
+    [FieldOffset(8)] public ushort ChecksumOffset; // csum_offset, from there [V §5.1.6.2]
+    [FieldOffset(10)] public ushort Buffers; // num_buffers, 0 on transmit [V §5.1.6.2.1]
+
+    /// <summary>The header for a frame's requests, which were checked [V §5.1.6.2].</summary>
+    public static VirtioNetHeader For(in NetBuffer first)
+    {
+        NetFlags flags = first.Flags;
+        bool udp = (flags & NetFlags.UdpChecksum) != 0;
+        ushort transport = (ushort)(first.LinkHeader + first.NetworkHeader);
+        VirtioNetHeader header = new()
+        {
+            Flags = NeedsChecksum,
+            ChecksumStart = transport,
+            ChecksumOffset = udp ? UdpChecksumAt : TcpChecksumAt,
+        };
+        if ((flags & NetFlags.Segment) == 0) return header;
+        header.GsoType = udp ? GsoUdp : (flags & NetFlags.Ipv6) != 0 ? GsoTcp6 : GsoTcp4;
+        header.GsoSize = first.SegmentSize;
+        header.HeaderLength = (ushort)(transport + first.TransportHeader);
+        return header;
+    }
+}

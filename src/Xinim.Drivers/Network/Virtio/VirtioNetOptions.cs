@@ -1,0 +1,68 @@
+using System.Globalization;
+using System.Numerics;
+using Xinim.Drivers.Virtio;
+
+namespace Xinim.Drivers.Network.Virtio;
+
+/// <summary>What a user may tune. Whatever is on is used where the device offers it.</summary>
+public sealed record VirtioNetOptions
+{
+    private const uint MinRing = 4, MaxRing = 32768;
+
+    /// <summary>Entries of the transmit queue at the most, a power of two from 4 to 32,768; a frame takes two.</summary>
+    public uint TxDescriptors { get; init; } = 1024;
+
+    /// <summary>Entries of the receive queue at the most.</summary>
+    public uint RxDescriptors { get; init; } = 1024;
+
+    /// <summary>Packed queues instead of split ones.</summary>
+    public bool Packed { get; init; } = true;
+
+    /// <summary>Tables of descriptors, so that a frame takes one entry.</summary>
+    public bool Indirect { get; init; }
+
+    /// <summary>Notifications by index.</summary>
+    public bool EventIndex { get; init; } = true;
+
+    /// <summary>Buffers come back in order.</summary>
+    public bool InOrder { get; init; } = true;
+
+    /// <summary>Filter by VLAN in the device. Off by default: without a filter each of the 4,096 VLANs has to be let through by a command of its own.</summary>
+    public bool VlanFilter { get; init; }
+
+    /// <summary>Reads what the configuration says; what it leaves out has its default.</summary>
+    /// <exception cref="ArgumentException">An unknown key, or a value that is not allowed; says what is.</exception>
+    public static VirtioNetOptions Parse(IReadOnlyDictionary<string, string> texts)
+    {
+        VirtioNetOptions options = new();
+        foreach ((string key, string text) in texts)
+        {
+            options = key switch
+            {
+                "txDescriptors" => options with { TxDescriptors = ParseRing(key, text) },
+                "rxDescriptors" => options with { RxDescriptors = ParseRing(key, text) },
+                "packed" => options with { Packed = ParseSwitch(key, text) },
+                "indirect" => options with { Indirect = ParseSwitch(key, text) },
+                "eventIndex" => options with { EventIndex = ParseSwitch(key, text) },
+                "inOrder" => options with { InOrder = ParseSwitch(key, text) },
+                "vlanFilter" => options with { VlanFilter = ParseSwitch(key, text) },
+                _ => throw new ArgumentException($"unknown option '{key}'; allowed: txDescriptors, rxDescriptors, packed, indirect, eventIndex, inOrder, vlanFilter"),
+            };
+        }
+
+        return options;
+    }
+
+    /// <summary>The queue features among them.</summary>
+    internal VirtioFeatures QueueFeatures => VirtioFeatures.OrderPlatform | VirtioFeatures.RingReset
+        | (Packed ? VirtioFeatures.RingPacked : 0) | (Indirect ? VirtioFeatures.IndirectDescriptors : 0)
+        | (EventIndex ? VirtioFeatures.EventIndex : 0) | (InOrder ? VirtioFeatures.InOrder : 0);
+
+    private static uint ParseRing(string key, string text)
+        => uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint value) && value is >= MinRing and <= MaxRing && BitOperations.IsPow2(value)
+            ? value
+            : throw new ArgumentException($"option '{key}' is '{text}'; allowed: a power of two from {MinRing} to {MaxRing}");
+
+    private static bool ParseSwitch(string key, string text)
+        => bool.TryParse(text, out bool on) ? on : throw new ArgumentException($"option '{key}' is '{text}'; allowed: true, false");
+}

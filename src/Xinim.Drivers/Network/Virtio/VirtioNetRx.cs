@@ -1,0 +1,45 @@
+using Xinim.Drivers.Virtio.Transports;
+using Xinim.Ipc.Protocols;
+using Xinim.Ipc.Rings;
+
+namespace Xinim.Drivers.Network.Virtio;
+
+/// <summary>A receive queue, whatever its layout. See <see cref="INetworkDriver"/> for what the verbs promise.</summary>
+internal abstract class VirtioNetRx
+{
+    /// <summary>Least room of a client's buffer: with the header a device may ask for 1,526 bytes [V §5.1.6.3.1].</summary>
+    public const uint MinBuffer = 1526 - VirtioNetHeader.Bytes;
+
+    /// <summary>Buffers that one frame can fill: a jumbo frame of 9,018 bytes takes six.</summary>
+    public const uint MaxBuffers = 8;
+
+    /// <summary>Bytes of the largest frame to deliver.</summary>
+    public uint MaxFrame { get; set; } = 1518;
+
+    /// <summary>True where checksum results are reported.</summary>
+    public bool ReportChecksums { get; set; }
+
+    public ulong Frames { get; protected set; }
+
+    public ulong Bytes { get; protected set; }
+
+    /// <summary>Frames given back as unused because they were too short or too long.</summary>
+    public ulong Dropped { get; protected set; }
+
+    public ulong Doorbells { get; protected set; }
+
+    public abstract void SetUp(IVirtioTransport transport, ushort queue, int? vector);
+
+    public abstract void Attach(BufferTable buffers);
+
+    public abstract uint Provide(RingConsumer<NetBuffer> free);
+
+    public abstract uint Return(RingProducer<NetBuffer> received);
+
+    public abstract void Arm();
+
+    public abstract void Mask();
+
+    /// <summary>No further buffers are given; frames that come into those that the device has are delivered.</summary>
+    public abstract void Close();
+}

@@ -1,0 +1,316 @@
+using Xinim.Drivers.Virtio.Queues;
+using Xinim.Drivers.Virtio.Transports;
+using Xinim.Ipc.Memory;
+using Xinim.Ipc.Protocols;
+using Xinim.Ipc.Rings;
+using Xinim.Vfio.Dma;
+
+namespace Xinim.Drivers.Network.Virtio;
+
+/// <summary>
+/// A frame is a buffer of two parts or more: the header, which lies in the driver's memory, and what the client granted. All frames without
+/// requests share one header of zeroes [V §5.1.6.2]. Which of the client's buffers belong to a frame is kept in private memory.
+/// </summary>
+internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
+    where TQueue : struct, IVirtQueue
+{
+    /// <summary>Buffers that one frame may have.</summary>
+    private const uint MaxBuffers = 64;
+
+    private const uint MaxSegmentedFrame = 65535; // an IP packet's length
+    private const uint MinFrame = 14;
+    private const uint MaxBatch = 256;
+    private const uint ZeroHeader = 0, OwnFrame = uint.MaxValue;
+    private const int None = -1;
+    private const NetFlags Checksums = NetFlags.TcpChecksum | NetFlags.UdpChecksum;
+
+    private readonly DmaBuffer<VirtioNetHeader> _headers;
+    private readonly Given[] _given;
+    private readonly More[] _more;
+    private readonly uint[] _freeHeaders;
+    private readonly ulong[] _refused;
+    private readonly NetBuffer[] _frame = new NetBuffer[MaxBuffers];
+    private readonly VirtSegment[] _parts = new VirtSegment[MaxBuffers + 1];
+    private readonly uint _mask;
+    private readonly uint _maxChain;
+#pragma warning disable IDE0044 // a struct that changes: readonly would have each call work on a copy
+    private TQueue _queue;
+#pragma warning restore IDE0044
+    private uint _freeHeaderCount;
+    private uint _withDevice;
+    private uint _refusedTail;
+    private uint _refusedHead;
+    private int _freeMore;
+    private uint _freeMoreCount;
+    private int _unreturned = None;
+    private bool _rejectRest;
+    private VirtioDoorbell? _doorbell;
+    private BufferTable? _buffers;
+
+    public VirtioNetTxQueue(TQueue queue, DmaArena arena)
+    {
+        _queue = queue;
+        _mask = queue.Size - 1;
+        _given = new Given[queue.Size];
+        _refused = new ulong[queue.Size];
+        // Header 0 stays zero; the others go with frames that ask for something.
+        _headers = arena.Allocate<VirtioNetHeader>(queue.Size, 64);
+        _freeHeaders = new uint[queue.Size - 1];
+        for (uint i = 0; i < _freeHeaders.Length; i++) _freeHeaders[i] = i + 1;
+        _freeHeaderCount = (uint)_freeHeaders.Length;
+        _more = new More[queue.Size + MaxBuffers];
+        for (int i = 0; i < _more.Length; i++) _more[i].Next = i + 1;
+        _freeMoreCount = (uint)_more.Length;
+        _maxChain = Math.Min(MaxBuffers, queue.Size - 1);
+    }
+
+    public override bool Busy => _queue.Outstanding != 0;
+
+    public override void SetUp(IVirtioTransport transport, ushort queue, int? vector)
+    {
+        _queue.DisableInterrupts();
+        _doorbell = transport.SetUpQueue(queue, _queue.Memory, vector);
+    }
+
+    public override void Attach(BufferTable buffers) => _buffers = buffers;
+
+    public override uint Provide(RingConsumer<NetBuffer> submitted)
+    {
+        if (_buffers is not { } buffers) return 0;
+        uint ready = submitted.Peek(Math.Min(MaxBatch, _mask + 1 - (_refusedTail - _refusedHead)));
+        uint taken = 0;
+        while (taken < ready)
+        {
+            uint used = ProvidePlain(buffers, submitted.Ready, taken, ready);
+            // What is not plain is read anew and as a whole; nothing of the look that found it is kept.
+            if (used == 0) used = ProvideFrame(buffers, submitted, taken, ready);
+            if (used == 0) break;
+            taken += used;
+        }
+
+        if (taken == 0) return 0;
+        submitted.Release(taken);
+        Notify();
+        return taken;
+    }
+
+    public override uint Return(RingProducer<NetBuffer> completed)
+    {
+        uint wanted = _withDevice + (_refusedTail - _refusedHead);
+        if (wanted == 0) return 0;
+        uint room = completed.Reserve(wanted);
+        RingView<NetBuffer> slots = completed.Reserved;
+        uint put = ReturnRefused(slots, room);
+        Given[] given = _given;
+        uint own = 0, frames = 0;
+        while (true)
+        {
+            while (_unreturned != None && put < room) ReturnMore(ref slots[put++]);
+            if (put == room) break;
+            int number = _queue.Take(out _);
+            if (number < 0) break;
+            frames++;
+            ref Given sent = ref given[number];
+            if (sent.Header == OwnFrame)
+            {
+                own++;
+                continue;
+            }
+
+            if (sent.Header != ZeroHeader) _freeHeaders[_freeHeaderCount++] = sent.Header;
+            _unreturned = sent.Next;
+            _withDevice--;
+            ref NetBuffer slot = ref slots[put++];
+            slot.Cookie = sent.Cookie;
+            slot.Flags = NetFlags.None;
+        }
+
+        Done += frames;
+        if (put != 0) completed.Publish(put);
+        return put;
+    }
+
+    public override void Arm() => _ = _queue.EnableInterrupts();
+
+    public override void Mask() => _queue.DisableInterrupts();
+
+    public override void Send(Iova at, uint length)
+    {
+        int number = _queue.Add([new VirtSegment(_headers.Iova, VirtioNetHeader.Bytes), new VirtSegment(at, length)], 2);
+        if (number < 0) return;
+        _given[number] = new Given(0, None, OwnFrame);
+        Notify();
+    }
+
+    /// <summary>A run of frames of one buffer each without requests: the path that has to be fast.</summary>
+    /// <returns>Buffers taken; 0 where the first is not such a frame, is refused, or has no room.</returns>
+    private uint ProvidePlain(BufferTable buffers, RingView<NetBuffer> from, uint at, uint ready)
+    {
+        if (_rejectRest) return 0;
+        Given[] given = _given;
+        uint excess = MaxFrame - MinFrame;
+        BufferWindow window = default;
+        VirtSegment header = new(_headers.Iova, VirtioNetHeader.Bytes);
+        ulong bytes = 0;
+        uint count = 0;
+        for (; at + count < ready; count++)
+        {
+            ref readonly NetBuffer slot = ref from[at + count];
+            uint length = slot.Length;
+            ulong offset = slot.Offset;
+            uint grant = slot.Grant;
+            if (slot.Flags != NetFlags.None || length - MinFrame > excess) break;
+            if (grant != window.Handle && !buffers.TryFind(grant, RegionAccess.Read, out window)) break;
+            if (offset + length > window.Length) break;
+            int number = _queue.Add([header, new VirtSegment(new Iova(window.Iova.Value + offset), length)], 2);
+            if (number < 0) break;
+            given[number] = new Given(slot.Cookie, None, ZeroHeader);
+            bytes += length;
+        }
+
+        _withDevice += count;
+        Frames += count;
+        Bytes += bytes;
+        return count;
+    }
+
+    /// <summary>A frame of several buffers, or with an offload, or a wrong one. Gathers it whole, checks it, gives it.</summary>
+    /// <returns>Buffers taken; 0 to wait for the rest of the frame or for room.</returns>
+    private uint ProvideFrame(BufferTable buffers, RingConsumer<NetBuffer> submitted, uint at, uint ready)
+    {
+        uint count = 0;
+        uint total = 0;
+        bool located = true;
+        while (true)
+        {
+            NetBuffer buffer = submitted.Read(at + count);
+            bool more = (buffer.Flags & NetFlags.More) != 0;
+            if (_rejectRest)
+            {
+                _rejectRest = more;
+                Reject(buffer.Cookie);
+                return 1;
+            }
+
+            _frame[count] = buffer;
+            located &= buffers.TryLocate(in buffer, RegionAccess.Read, out Iova address);
+            _parts[++count] = new VirtSegment(address, buffer.Length);
+            total += Math.Min(buffer.Length, MaxSegmentedFrame + 1); // at most 64 × 64 Ki: cannot wrap
+            if (!more) break;
+            if (count == _maxChain) return RejectFrame(count, andRest: true);
+            if (at + count == ready) return 0;
+        }
+
+        return located && IsValid(_frame[0], total) && FlagsFollow(count) ? Give(count, total) : RejectFrame(count, andRest: false);
+    }
+
+    private uint Give(uint count, uint total)
+    {
+        bool plain = (_frame[0].Flags & Checksums) == 0;
+        if (count - 1 > _freeMoreCount || (!plain && _freeHeaderCount == 0)) return 0;
+        uint header = plain ? ZeroHeader : _freeHeaders[_freeHeaderCount - 1];
+        _parts[0] = new VirtSegment(_headers.Iova + ((ulong)header * VirtioNetHeader.Stride), VirtioNetHeader.Bytes);
+        if (!plain) _headers[header] = VirtioNetHeader.For(_frame[0]);
+        int number = _queue.Add(_parts.AsSpan(0, (int)count + 1), (int)count + 1);
+        if (number < 0) return 0;
+        if (!plain) _freeHeaderCount--;
+        int next = None;
+        for (uint i = count - 1; i > 0; i--) next = KeepMore(_frame[i].Cookie, next);
+        _given[number] = new Given(_frame[0].Cookie, next, header);
+        _withDevice += count;
+        Frames++;
+        Bytes += total;
+        return count;
+    }
+
+    private bool IsValid(in NetBuffer first, uint total)
+    {
+        NetFlags flags = first.Flags & ~NetFlags.More;
+        if (total < MinFrame || (flags & ~Offloads) != 0) return false;
+        NetFlags sums = flags & Checksums;
+        if (sums == 0) return flags == 0 && total <= MaxFrame;
+        uint transport = (uint)first.LinkHeader + first.NetworkHeader;
+        if (sums == Checksums || first.LinkHeader < MinFrame || first.NetworkHeader < 20) return false;
+        if ((flags & NetFlags.Segment) == 0) return total <= MaxFrame && transport + (sums == NetFlags.TcpChecksum ? 18u : 8u) <= total;
+        uint header = transport + first.TransportHeader;
+        return first.TransportHeader >= (sums == NetFlags.TcpChecksum ? 20 : 8) && header < total && total <= MaxSegmentedFrame
+            && first.SegmentSize != 0 && header + first.SegmentSize <= MaxFrame;
+    }
+
+    /// <summary>Requests stand in the first buffer only.</summary>
+    private bool FlagsFollow(uint count)
+    {
+        for (uint i = 1; i < count; i++)
+        {
+            if ((_frame[i].Flags & ~NetFlags.More) != 0) return false;
+        }
+
+        return true;
+    }
+
+    private uint RejectFrame(uint count, bool andRest)
+    {
+        uint room = _mask + 1 - (_refusedTail - _refusedHead);
+        if (count > room) return 0;
+        for (uint i = 0; i < count; i++) Reject(_frame[i].Cookie);
+        _rejectRest = andRest;
+        return count;
+    }
+
+    private void Reject(ulong cookie)
+    {
+        _refused[_refusedTail++ & _mask] = cookie;
+        Rejected++;
+    }
+
+    private uint ReturnRefused(RingView<NetBuffer> slots, uint room)
+    {
+        uint put = 0;
+        for (; put < room && _refusedHead != _refusedTail; put++)
+        {
+            slots[put].Cookie = _refused[_refusedHead++ & _mask];
+            slots[put].Flags = NetFlags.Rejected;
+        }
+
+        return put;
+    }
+
+    private void ReturnMore(ref NetBuffer slot)
+    {
+        ref More more = ref _more[_unreturned];
+        slot.Cookie = more.Cookie;
+        slot.Flags = NetFlags.None;
+        int next = more.Next;
+        more.Next = _freeMore;
+        _freeMore = _unreturned;
+        _freeMoreCount++;
+        _unreturned = next;
+        _withDevice--;
+    }
+
+    private int KeepMore(ulong cookie, int next)
+    {
+        int at = _freeMore;
+        _freeMore = _more[at].Next;
+        _freeMoreCount--;
+        _more[at] = new More { Cookie = cookie, Next = next };
+        return at;
+    }
+
+    private void Notify()
+    {
+        if (!_queue.Publish()) return;
+        _doorbell!.Ring();
+        Doorbells++;
+    }
+
+    /// <summary>A frame that is with the device: its first buffer, the others, its header.</summary>
+    private readonly record struct Given(ulong Cookie, int Next, uint Header);
+
+    /// <summary>A further buffer of a frame, and the one after it; or a free place and the next one.</summary>
+    private struct More
+    {
+        public ulong Cookie;
+        public int Next;
+    }
+}
