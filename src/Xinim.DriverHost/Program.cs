@@ -1,7 +1,9 @@
 using Xinim.Drivers.Hosting;
 using Xinim.Drivers.Network.E1000;
+using Xinim.Drivers.Network.Virtio;
 
 return DriverProcess.Run(new Dictionary<string, DriverEntry>
 {
     ["e1000"] = DriverEntry.Network(context => new E1000Driver(context)),
+    ["virtio-net"] = DriverEntry.Network(context => new VirtioNetDriver(context), VirtioNetDriver.Vectors),
 });

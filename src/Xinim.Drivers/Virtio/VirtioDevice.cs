@@ -1,5 +1,7 @@
+using Xinim.Drivers.Virtio.Queues;
 using Xinim.Drivers.Virtio.Transports;
 using Xinim.Vfio;
+using Xinim.Vfio.Dma;
 
 namespace Xinim.Drivers.Virtio;
 
@@ -34,6 +36,17 @@ public sealed class VirtioDevice(IVirtioTransport transport)
     }
 
     public bool Has(VirtioFeatures feature) => (Features & feature) == feature;
+
+    /// <summary>Makes a queue in the driver's memory, of the layout that was agreed on.</summary>
+    /// <param name="most">Entries that the driver wants at the most, a power of two.</param>
+    /// <param name="indirectParts">Parts of the largest buffer that is to go into an indirect table; 0 for no tables.</param>
+    /// <exception cref="DeviceFaultException">The device has no such queue, or one of a size that cannot be.</exception>
+    public TQueue MakeQueue<TQueue>(DmaArena arena, ushort queue, uint most, uint indirectParts)
+        where TQueue : struct, IVirtQueue
+        => VirtQueueFactory.Create<TQueue>(Features, arena, SizeOf(queue, most), $"{transport.Name}, queue {queue}", indirectParts);
+
+    /// <summary>Entries that <see cref="MakeQueue"/> gives a queue.</summary>
+    public uint SizeOf(ushort queue, uint most) => VirtQueueFactory.ChooseSize(Features, transport.MaxQueueSize(queue), most, $"{transport.Name}, queue {queue}");
 
     /// <summary>Step 8 of [V §3.1.1]: from now on the device serves its queues.</summary>
     public void Begin()

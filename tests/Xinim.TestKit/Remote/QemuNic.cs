@@ -27,12 +27,13 @@ public sealed class QemuNic : IDisposable
     /// <param name="model">QEMU's name of the device.</param>
     /// <param name="make">Makes the driver.</param>
     /// <param name="buffers">Of each direction.</param>
-    public QemuNic(string model, Func<DriverContext, INetworkDriver> make, uint buffers = 512)
+    /// <param name="properties">Of the model, beside its address.</param>
+    public QemuNic(string model, Func<DriverContext, INetworkDriver> make, uint buffers = 512, params KeyValuePair<string, string>[] properties)
     {
         _wire.Client.ReceiveBufferSize = 4 << 20;
         _nic = new IPEndPoint(IPAddress.Loopback, FreePort());
         int port = ((IPEndPoint)_wire.Client.LocalEndPoint!).Port;
-        RemoteModel remote = RemoteModel.Parse($"remote:{model}", $"socket,udp=127.0.0.1:{port},localaddr=127.0.0.1:{_nic.Port}", properties: [KeyValuePair.Create("mac", "52:54:00:12:34:56")]);
+        RemoteModel remote = RemoteModel.Parse($"remote:{model}", $"socket,udp=127.0.0.1:{port},localaddr=127.0.0.1:{_nic.Port}", properties: [KeyValuePair.Create("mac", "52:54:00:12:34:56"), .. properties]);
         _qemu = new QemuDevice(remote);
         _make = make;
         Work = Map("work", 2 << 20, RegionAccess.ReadWrite);

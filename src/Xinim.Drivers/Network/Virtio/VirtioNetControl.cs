@@ -63,7 +63,7 @@ internal sealed class VirtioNetControl<TQueue>(TQueue queue, DmaArena arena) : V
         _memory[1] = command.Command;
         for (int i = 0; i < data.Length; i++) _memory[(uint)(HeaderBytes + i)] = data[i];
         _memory[AckAt] = Unanswered;
-        int sent = _queue.Add([new VirtSegment(_memory.Iova, (uint)(HeaderBytes + data.Length)), new VirtSegment(_memory.Iova + AckAt, 1)], 1);
+        int sent = _queue.Add(new VirtSegment(_memory.Iova, (uint)(HeaderBytes + data.Length)), new VirtSegment(_memory.Iova + AckAt, 1), 1);
         if (sent < 0) throw new DeviceFaultException($"{_name}: the control queue is full, of a command that was not answered [V §5.1.6.5]");
         if (_queue.Publish()) _doorbell!.Ring();
         Await(command);

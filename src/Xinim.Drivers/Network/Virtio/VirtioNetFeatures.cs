@@ -74,8 +74,8 @@ internal static class VirtioNetFeatures
         if ((offered & ControlQueue) == 0) return wanted;
         wanted |= ControlQueue | ControlReceive | (vlanFilter ? ControlVlan : VirtioFeatures.None);
         if ((offered & Status) != 0) wanted |= Announce;
-        // Frames without a checksum come only while somebody wants them.
-        if ((offered & ControlOffloads) != 0) wanted |= ControlOffloads | GuestChecksum;
+        // Frames without a checksum come only while somebody wants them: both or neither.
+        if ((offered & ControlOffloads) != 0 && (offered & GuestChecksum) != 0) wanted |= ControlOffloads | GuestChecksum;
         return wanted;
     }
 }

@@ -1,6 +1,5 @@
 using Xinim.Drivers.Virtio;
 using Xinim.Drivers.Virtio.Queues;
-using Xinim.Drivers.Virtio.Transports;
 using Xinim.Ipc.Protocols;
 using Xinim.Vfio.Dma;
 
@@ -15,23 +14,14 @@ internal sealed record VirtioNetQueues(VirtioNetRx Rx, VirtioNetTx Tx, VirtioNet
     /// <param name="controlNumber">Where the control queue is; null where there is none.</param>
     /// <param name="offloads">What frames may ask for.</param>
     public static VirtioNetQueues Make(VirtioDevice device, DmaArena arena, VirtioNetOptions options, ushort? controlNumber, NetFlags offloads)
-        => device.Has(VirtioFeatures.RingPacked)
-            ? Make(device, arena, options, controlNumber, offloads, static (device, arena, size) => new PackedQueue(arena, size, device.Features))
-            : Make(device, arena, options, controlNumber, offloads, static (device, arena, size) => new SplitQueue(arena, size, device.Features));
+        => VirtQueueFactory.IsPacked(device.Features)
+            ? Make<PackedQueue>(device, arena, options, controlNumber, offloads)
+            : Make<SplitQueue>(device, arena, options, controlNumber, offloads);
 
-    private static VirtioNetQueues Make<TQueue>(
-        VirtioDevice device, DmaArena arena, VirtioNetOptions options, ushort? controlNumber, NetFlags offloads, Func<VirtioDevice, DmaArena, uint, TQueue> make)
+    private static VirtioNetQueues Make<TQueue>(VirtioDevice device, DmaArena arena, VirtioNetOptions options, ushort? controlNumber, NetFlags offloads)
         where TQueue : struct, IVirtQueue
-    {
-        TQueue rx = make(device, arena, SizeOf(device.Transport, RxNumber, options.RxDescriptors));
-        TQueue tx = make(device, arena, SizeOf(device.Transport, TxNumber, options.TxDescriptors));
-        return new VirtioNetQueues(
-            new VirtioNetRxQueue<TQueue>(rx, arena),
-            new VirtioNetTxQueue<TQueue>(tx, arena) { Offloads = offloads },
-            controlNumber is { } number
-                ? new VirtioNetControl<TQueue>(make(device, arena, SizeOf(device.Transport, number, VirtioNetControl<TQueue>.Entries)), arena)
-                : null);
-    }
-
-    private static uint SizeOf(IVirtioTransport transport, ushort queue, uint most) => VirtQueueSize.Choose(transport, queue, most);
+        => new(
+            new VirtioNetRxQueue<TQueue>(device.MakeQueue<TQueue>(arena, RxNumber, options.RxDescriptors, VirtioNetRx.MaxBuffers + 1), arena),
+            new VirtioNetTxQueue<TQueue>(device.MakeQueue<TQueue>(arena, TxNumber, options.TxDescriptors, VirtioNetTx.MaxBuffers + 1), arena) { Offloads = offloads },
+            controlNumber is { } number ? new VirtioNetControl<TQueue>(device.MakeQueue<TQueue>(arena, number, VirtioNetControl<TQueue>.Entries, 0), arena) : null);
 }

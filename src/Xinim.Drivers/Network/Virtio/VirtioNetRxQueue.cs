@@ -125,7 +125,7 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
             _parts[i + 1] = new VirtSegment(address, buffer.Length);
         }
 
-        int number = _queue.Add(_parts.AsSpan(0, (int)parts + 1), 0);
+        int number = parts == 1 ? _queue.Add(_parts[0], _parts[1], 0) : _queue.Add(_parts.AsSpan(0, (int)parts + 1), 0);
         if (number < 0) return 0;
         _freeCount--;
         _places[number] = new Place(slot, parts);

@@ -9,6 +9,9 @@ namespace Xinim.Drivers.Network.Virtio;
 /// <summary>A transmit queue, whatever its layout. See <see cref="INetworkDriver"/> for what the verbs promise.</summary>
 internal abstract class VirtioNetTx
 {
+    /// <summary>Buffers that one frame may have.</summary>
+    public const uint MaxBuffers = 64;
+
     private const uint PatienceSeconds = 5;
 
     private ulong _doneAtCheck;

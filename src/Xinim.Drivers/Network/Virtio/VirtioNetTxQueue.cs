@@ -14,9 +14,6 @@ namespace Xinim.Drivers.Network.Virtio;
 internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
     where TQueue : struct, IVirtQueue
 {
-    /// <summary>Buffers that one frame may have.</summary>
-    private const uint MaxBuffers = 64;
-
     private const uint MaxSegmentedFrame = 65535; // an IP packet's length
     private const uint MinFrame = 14;
     private const uint MaxBatch = 256;
@@ -136,7 +133,7 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
 
     public override void Send(Iova at, uint length)
     {
-        int number = _queue.Add([new VirtSegment(_headers.Iova, VirtioNetHeader.Bytes), new VirtSegment(at, length)], 2);
+        int number = _queue.Add(new VirtSegment(_headers.Iova, VirtioNetHeader.Bytes), new VirtSegment(at, length), 2);
         if (number < 0) return;
         _given[number] = new Given(0, None, OwnFrame);
         Notify();
@@ -162,7 +159,7 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
             if (slot.Flags != NetFlags.None || length - MinFrame > excess) break;
             if (grant != window.Handle && !buffers.TryFind(grant, RegionAccess.Read, out window)) break;
             if (offset + length > window.Length) break;
-            int number = _queue.Add([header, new VirtSegment(new Iova(window.Iova.Value + offset), length)], 2);
+            int number = _queue.Add(header, new VirtSegment(new Iova(window.Iova.Value + offset), length), 2);
             if (number < 0) break;
             given[number] = new Given(slot.Cookie, None, ZeroHeader);
             bytes += length;
