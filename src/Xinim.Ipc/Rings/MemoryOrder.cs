@@ -18,9 +18,26 @@ public static class MemoryOrder
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint ObserveIndex(ref uint index) => Volatile.Read(ref index);
 
+    /// <inheritdoc cref="PublishIndex(ref uint, uint)"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PublishIndex(ref ushort index, ushort value) => Volatile.Write(ref index, value);
+
+    /// <inheritdoc cref="ObserveIndex(ref uint)"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ushort ObserveIndex(ref ushort index) => Volatile.Read(ref index);
+
+    /// <summary>Orders the stores of a batch's other descriptors before the word of the first one, whose flags publish them all (release).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PublishDescriptor(ref ulong word, ulong value) => Volatile.Write(ref word, value);
+
+    /// <summary>Orders the load of a descriptor's word, flags and fields in one, before the loads of what the device wrote before it (acquire).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong ObserveDescriptor(ref ulong word) => Volatile.Read(ref word);
+
     /// <summary>
     /// Orders the published index before the load of the sleeper's flag, and the sleeper's flag before its last look at the index
-    /// (store → load, the one order that x86-64 does not give by itself). Without it both sides can miss each other.
+    /// (store → load, the one order that x86-64 does not give by itself). Without it both sides can miss each other. The sleeper may be a
+    /// device, its flag a suppressed notification.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void PublishBeforeWakeCheck() => Interlocked.MemoryBarrier();

@@ -29,18 +29,34 @@ public sealed class DmaArena
     public DmaBuffer<T> Allocate<T>(uint count, uint alignment)
         where T : unmanaged
     {
-        if (!BitOperations.IsPow2(count) || !BitOperations.IsPow2(alignment))
-            throw new ArgumentException($"count {count} and alignment {alignment} must be powers of two");
-        long length = (long)count * Unsafe.SizeOf<T>();
+        if (!BitOperations.IsPow2(count)) throw new ArgumentException($"a count of {count} is not a power of two", nameof(count));
+        long start = Take((long)count * Unsafe.SizeOf<T>(), alignment);
+        return new DmaBuffer<T>(_region.Memory!, start, _region.Iova + (ulong)start, count);
+    }
+
+    /// <summary>Takes memory for what a device wants in one piece and is no table: a ring with a head and a tail of its own.</summary>
+    /// <param name="bytes">Not 0.</param>
+    /// <param name="alignment">Bytes, a power of two, of the IOVA.</param>
+    /// <exception cref="InvalidOperationException">As for a table.</exception>
+    public DmaBlock AllocateBlock(uint bytes, uint alignment)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(bytes);
+        long start = Take(bytes, alignment);
+        return new DmaBlock(_region.Memory!, start, _region.Iova + (ulong)start, bytes);
+    }
+
+    /// <summary>Takes everything back. Only when the device is quiet.</summary>
+    public void Reset() => _used = 0;
+
+    private long Take(long length, uint alignment)
+    {
+        if (!BitOperations.IsPow2(alignment)) throw new ArgumentException($"an alignment of {alignment} bytes is not a power of two", nameof(alignment));
         // Aligned as the device sees it: the IOVA of the region itself is page-aligned only.
         long start = (long)(((_region.Iova.Value + (ulong)_used + alignment - 1) & ~((ulong)alignment - 1)) - _region.Iova.Value);
         if (length > _region.Size - start)
             throw new InvalidOperationException($"the work region of {_region.Size} bytes has {Free} left, {length} are needed; raise 'dmaBytes' in the driver's manifest");
         _used = start + length;
         _region.Memory!.Slice(start, checked((int)length)).Clear();
-        return new DmaBuffer<T>(_region.Memory, start, _region.Iova + (ulong)start, count);
+        return start;
     }
-
-    /// <summary>Takes everything back. Only when the device is quiet.</summary>
-    public void Reset() => _used = 0;
 }

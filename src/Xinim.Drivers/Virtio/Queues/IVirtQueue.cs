@@ -32,6 +32,11 @@ public interface IVirtQueue
     /// <returns>The buffer's number; -1 where there is no room.</returns>
     int Add(Iova at, uint length, bool deviceWrites);
 
+    /// <summary>Adds a buffer of two parts, a header and its data: two descriptors, never an indirect table.</summary>
+    /// <param name="readable">How many the device reads, the first ones.</param>
+    /// <returns>The buffer's number; -1 where there is no room for the whole of it.</returns>
+    int Add(VirtSegment first, VirtSegment second, int readable);
+
     /// <summary>Adds a buffer of several parts.</summary>
     /// <param name="parts">Those that the device reads first, then those that it writes.</param>
     /// <param name="readable">How many the device reads.</param>
@@ -55,7 +60,7 @@ public interface IVirtQueue
     /// <summary>Asks for none. A device may send one all the same.</summary>
     void DisableInterrupts();
 
-    /// <summary>The state of a new queue; only when the device has let go of it.</summary>
+    /// <summary>The state of a new queue, without interrupts; only when the device has let go of it.</summary>
     void Reset();
 }
 
