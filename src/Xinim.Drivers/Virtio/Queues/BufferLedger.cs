@@ -77,17 +77,17 @@ internal struct BufferLedger
 
     /// <summary>The device says that it used a buffer.</summary>
     /// <param name="id">As the device says it.</param>
-    /// <param name="written">As the device says it.</param>
+    /// <param name="written">As the device says it; 0 on return where it can have written nothing.</param>
     /// <returns>Descriptors of the buffer.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public uint Close(uint id, uint written)
+    public uint Close(uint id, ref uint written)
     {
         ulong[] buffers = _buffers;
         if (id >= (uint)buffers.Length) ThrowNotOutstanding(id);
         ulong buffer = buffers[id];
         // At most 32768 are out, so that this also tells those that the device was not shown yet.
         if (buffer == 0 || (ushort)(Published - 1 - (uint)(buffer >> OrderShift)) >= VirtQueueLayout.MaxSize) ThrowNotOutstanding(id);
-        if (written > (uint)buffer) ThrowTooLong(id, written);
+        if (written > (uint)buffer) Limit(id, (uint)buffer, ref written);
         buffers[id] = 0;
         GiveBack(id);
         Taken++;
@@ -110,14 +110,14 @@ internal struct BufferLedger
     /// <param name="written">To the last one, as the device says it; the others were used completely.</param>
     /// <param name="limit">Buffers that it can have used.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void BeginBatch(uint last, uint written, uint limit)
+    public void BeginBatch(uint last, ref uint written, uint limit)
     {
         ulong[] buffers = _buffers;
         if (last >= (uint)buffers.Length) ThrowNotOutstanding(last);
         ulong buffer = buffers[last];
         uint before = (ushort)((uint)(buffer >> OrderShift) - Taken);
         if (buffer == 0 || before >= limit) ThrowNotOutstanding(last);
-        if (written > (uint)buffer) ThrowTooLong(last, written);
+        if (written > (uint)buffer) Limit(last, (uint)buffer, ref written);
         _batchEnd = Taken + before + 1;
         _batchWritten = written;
     }
@@ -136,6 +136,13 @@ internal struct BufferLedger
         written = BatchOver ? _batchWritten : (uint)buffer;
         parts = (uint)(buffer >> PartsShift);
         return id;
+    }
+
+    /// <summary>Of a buffer that the device only reads the length is reserved [V §2.8.4]: whatever stands there is nothing.</summary>
+    private readonly void Limit(uint id, uint room, ref uint written)
+    {
+        if (room != 0) ThrowTooLong(id, written);
+        written = 0;
     }
 
     /// <summary>A used index that moved by more buffers than the device has [V §2.7.8].</summary>

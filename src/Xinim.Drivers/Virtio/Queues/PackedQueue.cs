@@ -138,16 +138,16 @@ public struct PackedQueue : IVirtQueue
         else
         {
             id = (ushort)(word >> 32);
-            // len is reserved where the device wrote nothing [V §2.8.4].
-            written = (word >> 48 & VirtDescriptor.Write) != 0 ? (uint)word : 0;
+            // Valid with VIRTQ_DESC_F_WRITE by [V §2.8.4]; QEMU 7.2 never sets that flag, and a buffer that cannot be written to has no length.
+            written = (uint)word;
             if (_inOrder)
             {
-                _ledger.BeginBatch(id, written, _ledger.Published - _ledger.Taken);
+                _ledger.BeginBatch(id, ref written, _ledger.Published - _ledger.Taken);
                 id = _ledger.CloseNext(out written, out parts);
             }
             else
             {
-                parts = _ledger.Close(id, written);
+                parts = _ledger.Close(id, ref written);
             }
         }
 

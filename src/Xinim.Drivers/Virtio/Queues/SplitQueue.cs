@@ -156,7 +156,7 @@ public struct SplitQueue : IVirtQueue
             ref UsedElement used = ref _usedRing[_ledger.Taken];
             id = Volatile.Read(ref used.Id);
             written = Volatile.Read(ref used.Length);
-            parts = _ledger.Close(id, written);
+            parts = _ledger.Close(id, ref written);
         }
 
         if (parts > 1) GiveBackChain(id, parts);
@@ -245,7 +245,8 @@ public struct SplitQueue : IVirtQueue
     private void BeginBatch()
     {
         ref UsedElement used = ref _usedRing[_ledger.Taken];
-        _ledger.BeginBatch(Volatile.Read(ref used.Id), Volatile.Read(ref used.Length), _seen - _ledger.Taken);
+        uint written = Volatile.Read(ref used.Length);
+        _ledger.BeginBatch(Volatile.Read(ref used.Id), ref written, _seen - _ledger.Taken);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
