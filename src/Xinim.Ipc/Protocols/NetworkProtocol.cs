@@ -37,7 +37,9 @@ public record struct LinkState(uint Up, uint MegabitsPerSecond, uint FullDuplex)
 {
     public static LinkState Down => default;
 
-    public override readonly string ToString() => Up == 0 ? "down" : $"up {MegabitsPerSecond} Mbit/s {(FullDuplex != 0 ? "full" : "half")} duplex";
+    /// <summary>A speed of 0 is not known.</summary>
+    public override readonly string ToString() =>
+        Up == 0 ? "down" : MegabitsPerSecond == 0 ? "up" : $"up {MegabitsPerSecond} Mbit/s {(FullDuplex != 0 ? "full" : "half")} duplex";
 }
 
 /// <summary>An EUI-48 address, in wire order.</summary>
