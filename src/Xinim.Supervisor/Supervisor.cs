@@ -76,7 +76,7 @@ public sealed class Supervisor : IDisposable
                 : _manifests.For(backend.Identity)
                 ?? throw new LinuxException($"no driver is installed for {backend.Name} ({backend.Identity}); installed: {string.Join(", ", _manifests.Names)}");
             SafeFileHandle? removal = backend.RemovalRequested;
-            LaunchRequest launch = LaunchOf(manifest, NameFor(wish));
+            LaunchRequest launch = LaunchOf(manifest, NameFor(wish, manifest));
             DeviceSettings settings = new(wish.Poll, OptionText.From(wish.Options), manifest.Standby, wish.Restart ?? manifest.Restart);
             ManagedDevice device = new(_loop, _log, _events, backend, manifest, launch, launch.Arguments[0], settings);
             _devices.Add(device);
@@ -155,12 +155,12 @@ public sealed class Supervisor : IDisposable
         });
     }
 
-    /// <summary>The wished name, or the first of net0, net1 and so on that is free.</summary>
-    private string NameFor(DeviceConfiguration wish)
+    /// <summary>The wished name, or the first of net0, net1 and so on that is free; each class has its own.</summary>
+    private string NameFor(DeviceConfiguration wish, DriverManifest manifest)
     {
         bool IsTaken(string name) => _devices.Exists(device => device.Name == name);
         if (wish.Name is { } wanted) return IsTaken(wanted) ? throw new LinuxException($"the name '{wanted}' of {wish.Device} is another device's; choose another 'name'") : wanted;
-        return Enumerable.Range(0, _devices.Count + 1).Select(number => $"net{number}").First(name => !IsTaken(name));
+        return Enumerable.Range(0, _devices.Count + 1).Select(number => $"{DeviceClass.Find(manifest.Class)!.Prefix}{number}").First(name => !IsTaken(name));
     }
 
     /// <summary>How a driver's process is made, but for its descriptors.</summary>
@@ -203,6 +203,6 @@ public sealed class Supervisor : IDisposable
 
     private void RefreshCounters()
     {
-        foreach (ManagedDevice device in _devices) device.Client.Refresh(_ => { });
+        foreach (ManagedDevice device in _devices) device.Client.Counters.Refresh(_ => { });
     }
 }

@@ -4,25 +4,14 @@ using Xinim.Ipc.Rings;
 namespace Xinim.Drivers.Network;
 
 /// <summary>
-/// A NIC driver: a table of handlers that the host library calls from one thread. It never sees a message, never allocates packet memory
-/// and never waits on the data path. The four verbs of the data path move buffers between the client's rings and the device:
+/// A NIC driver. The four verbs of the data path move buffers between the client's rings and the device:
 /// <c>Provide</c> takes buffers from a ring and hands them to the device, <c>Return</c> takes finished ones from the device to a ring.
 /// None of them reads a register, makes a system call or allocates; each rings the device at most once a call.
 /// </summary>
-/// <remarks>A device that breaks its manual is reported by <see cref="Vfio.DeviceFaultException"/>, which ends the process.</remarks>
-public interface INetworkDriver : IDisposable
+public interface INetworkDriver : IDeviceDriver
 {
     /// <summary>Resets the device and brings it up, interrupts off, receive and transmit on with empty rings.</summary>
     NetworkDeviceInfo Start();
-
-    /// <summary>From now on buffers are looked up here. Called before the first buffer of a client, never while buffers are outstanding.</summary>
-    void Attach(BufferTable buffers);
-
-    /// <summary>
-    /// Stops the device's DMA and forgets every outstanding buffer, without returning it: when this returns, the device
-    /// touches no packet memory. The device is ready for <see cref="Attach"/>; filters and MAC stay.
-    /// </summary>
-    void Detach();
 
     /// <summary>Gives frames to the device as long as there is room for whole ones. Wrong requests are not given; they come back from <see cref="TxReturn"/> with <see cref="NetFlags.Rejected"/>.</summary>
     /// <returns>Buffers taken from the ring.</returns>
@@ -43,18 +32,6 @@ public interface INetworkDriver : IDisposable
     /// <summary>True while buffers are with the device for transmit: the loop then arms for their completion too.</summary>
     bool TxBusy { get; }
 
-    /// <summary>Lets the device interrupt for receive, transmit completions and link changes. Idempotent; the loop polls once more after it, before it sleeps.</summary>
-    void ArmInterrupts();
-
-    /// <summary>Holds the device's interrupts back until <see cref="ArmInterrupts"/>: the loop polls. One register write.</summary>
-    void MaskInterrupts();
-
-    /// <summary>A vector fired: reads and clears the cause, masks the device's interrupts until <see cref="ArmInterrupts"/>, notes link changes.</summary>
-    void OnInterrupt(int vector);
-
-    /// <summary>Called about once a second: statistics before they wrap, link state of devices without an interrupt for it, adaptive moderation.</summary>
-    void OnTimer();
-
     /// <summary>As last seen; the loop reports a change to the supervisor.</summary>
     LinkState Link { get; }
 
@@ -65,9 +42,6 @@ public interface INetworkDriver : IDisposable
     /// <summary>Counters since <see cref="Start"/>.</summary>
     NetworkStatistics Statistics { get; }
 
-    /// <summary>Lets no further frame in; those that are in come back from <see cref="RxReturn"/>. <see cref="Stop"/> or <see cref="Detach"/> follows.</summary>
+    /// <summary>Lets no further frame in; those that are in come back from <see cref="RxReturn"/>. <see cref="IDeviceDriver.Stop"/> or <see cref="IDeviceDriver.Detach"/> follows.</summary>
     void StopReceiving();
-
-    /// <summary>Makes the device quiet: no DMA, no interrupts.</summary>
-    void Stop();
 }

@@ -37,7 +37,7 @@ internal static class StatusCommand
     private static IReadOnlyList<string> Row(DeviceReport device) =>
     [
         device.Name, device.Device, device.Ids, device.Driver, device.Pid is { } pid ? Text((ulong)pid) : "-", Text(device.User), device.State.ToString(),
-        Text(device.Generation), Text(device.Restarts), device.Link, Count(device, "rxFrames"), Count(device, "txFrames"), Count(device, "rxMissed"),
+        Text(device.Generation), Text(device.Restarts), device.Link ?? "-", Count(device, "rxFrames"), Count(device, "txFrames"), Count(device, "rxMissed"),
         Text(device.Errors), device.Client ?? "-", device.Iommu ? "IOMMU" : "UNSAFE DMA",
     ];
 

@@ -64,7 +64,7 @@ internal sealed class DaemonMeter : IDisposable
         Counter("xinim.net.bytes", "By", "Bytes of frames", device => [Count(device, "rxBytes", ("direction", "receive")), Count(device, "txBytes", ("direction", "transmit"))]);
         Counter("xinim.net.errors", null, "Frames that were missed, damaged, dropped or refused", device =>
             ErrorCounters.Select(error => Count(device, error.Counter, ("direction", error.Direction), ("kind", error.Kind))));
-        Gauge("xinim.net.link.up", null, "1 where the link is up", device => [Of(device, device.Link.StartsWith("up", StringComparison.Ordinal) ? 1.0 : 0)]);
+        Gauge("xinim.net.link.up", null, "1 where the link is up", device => device.Link is not { } link ? [] : [Of(device, link.StartsWith("up", StringComparison.Ordinal) ? 1.0 : 0)]);
         Gauge("xinim.net.transmit.latency", "s", "From taking a frame's buffer to giving it back, by quantile, of the present driver", device => device.Latency is not { } latency ? [] :
         [
             Of(device, latency.P50 / 1e6, ("quantile", "0.5")), Of(device, latency.P99 / 1e6, ("quantile", "0.99")), Of(device, latency.Max / 1e6, ("quantile", "1")),

@@ -14,11 +14,6 @@ namespace Xinim.Ipc.Protocols;
 /// </remarks>
 public static class NetworkRings
 {
-    private const int DriverWake = 0;
-    private const int ClientWake = 128;
-    private const int Closed = 256;
-    private const int FirstRing = 384;
-
     /// <summary>Most buffers that a ring can hold.</summary>
     public const uint MaxCapacity = 16384;
 
@@ -29,16 +24,13 @@ public static class NetworkRings
     public static SharedRegion Create(uint txCapacity, uint rxCapacity, uint generation)
     {
         Layout at = Layout.Of(txCapacity, rxCapacity);
-        SharedRegion region = SharedRegion.Create("xinim-net-rings", at.End, at.End >= 2 << 20 ? PageChoice.Huge2MiB : PageChoice.Ordinary);
+        SharedRegion region = RingRegion.Create("xinim-net-rings", at.End);
         MessageRing.Format<NetBuffer>(region, at.Submit, txCapacity, generation);
         MessageRing.Format<NetBuffer>(region, at.Completed, txCapacity, generation);
         MessageRing.Format<NetBuffer>(region, at.Free, rxCapacity, generation);
         MessageRing.Format<NetBuffer>(region, at.Received, rxCapacity, generation);
         return region;
     }
-
-    /// <summary>Supervisor: tells the client, however busy it is, to look at its channel. Only ever set, for this memory's one life.</summary>
-    public static void Close(SharedRegion region) => Volatile.Write(ref region.At<uint>(Closed), 1);
 
     /// <summary>A header that claims another capacity would make the ring reach into its neighbour.</summary>
     private static void CheckShape(in RingShape shape, uint submit, uint completed, uint free, uint received)
@@ -55,13 +47,13 @@ public static class NetworkRings
             if (tx > MaxCapacity || rx > MaxCapacity) throw new ArgumentOutOfRangeException(nameof(tx), $"{tx} and {rx} buffers; a ring has at most {MaxCapacity}");
             long txBytes = MessageRing.SizeOf<NetBuffer>(tx);
             long rxBytes = MessageRing.SizeOf<NetBuffer>(rx);
-            long free = FirstRing + (2 * txBytes);
-            return new Layout(FirstRing, FirstRing + txBytes, free, free + rxBytes, free + (2 * rxBytes));
+            long free = RingRegion.FirstRing + (2 * txBytes);
+            return new Layout(RingRegion.FirstRing, RingRegion.FirstRing + txBytes, free, free + rxBytes, free + (2 * rxBytes));
         }
     }
 
     /// <summary>The driver's end.</summary>
-    public sealed class DriverEnd
+    public sealed class DriverEnd : IDriverRings
     {
         /// <param name="own">Eventfd that wakes the driver.</param>
         /// <param name="peer">Eventfd that wakes the client.</param>
@@ -73,8 +65,8 @@ public static class NetworkRings
             Free = new RingConsumer<NetBuffer>(region, at.Free, shape.Generation);
             Received = new RingProducer<NetBuffer>(region, at.Received, shape.Generation);
             CheckShape(shape, Submit.Capacity, Completed.Capacity, Free.Capacity, Received.Capacity);
-            Own = new Doorbell(region, DriverWake, own);
-            Client = new Doorbell(region, ClientWake, peer);
+            Own = new Doorbell(region, RingRegion.DriverWake, own);
+            Client = new Doorbell(region, RingRegion.ClientWake, peer);
         }
 
         public RingConsumer<NetBuffer> Submit { get; }
@@ -108,8 +100,8 @@ public static class NetworkRings
             Free = new RingProducer<NetBuffer>(region, at.Free, shape.Generation);
             Received = new RingConsumer<NetBuffer>(region, at.Received, shape.Generation);
             CheckShape(shape, Submit.Capacity, Completed.Capacity, Free.Capacity, Received.Capacity);
-            Own = new Doorbell(region, ClientWake, own);
-            Driver = new Doorbell(region, DriverWake, peer);
+            Own = new Doorbell(region, RingRegion.ClientWake, own);
+            Driver = new Doorbell(region, RingRegion.DriverWake, peer);
         }
 
         public RingProducer<NetBuffer> Submit { get; }
@@ -127,9 +119,12 @@ public static class NetworkRings
         public Doorbell Driver { get; }
 
         /// <summary>True when this generation is over; one load, for the client's loop.</summary>
-        public bool IsClosed => Volatile.Read(ref _region.At<uint>(Closed)) != 0;
+        public bool IsClosed => RingRegion.IsClosed(_region);
     }
 }
 
-/// <summary>Shape of a client's rings. Travels in messages.</summary>
+/// <summary>Shape of a client's rings of any class. Travels in messages.</summary>
+/// <param name="TxCapacity">Slots of the rings for what goes out: frames and what became of them, requests.</param>
+/// <param name="RxCapacity">Slots of the rings for what comes in: room and frames, completions.</param>
+/// <param name="Generation">The driver's life that they are for.</param>
 public readonly record struct RingShape(uint TxCapacity, uint RxCapacity, uint Generation);

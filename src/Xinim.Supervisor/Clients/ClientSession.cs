@@ -11,7 +11,7 @@ namespace Xinim.Supervisor.Clients;
 /// One connected client. It is not trusted: whatever it sends is a known message of the right size or ends the connection, and the end of
 /// the connection, however it comes, gives back what it held.
 /// </summary>
-internal sealed class ClientSession : INetworkClient, IDisposable
+internal sealed class ClientSession : IDeviceClient, IDisposable
 {
     /// <summary>Messages handled before others have their turn.</summary>
     private const int Batch = 64;
@@ -38,17 +38,15 @@ internal sealed class ClientSession : INetworkClient, IDisposable
 
     public int Pid => _peer.Pid;
 
-    void INetworkClient.OnAttached(in OpenedNetworkMessage message, ReadOnlySpan<SafeFileHandle> handles, bool first)
+    void IDeviceClient.OnAttached(uint generation, byte[] opened, SafeFileHandle[] handles, bool first)
     {
-        OpenedNetworkMessage copy = message;
         ClientMessage type = first ? ClientMessage.Opened : ClientMessage.Reopened;
-        SafeFileHandle[] passed = handles.ToArray();
-        Guard(() => _channel.Send(new MessageHeader((uint)type, copy.Rings.Generation, first ? _openRequest : 0), copy, passed));
+        Guard(() => _channel.SendBytes(new MessageHeader((uint)type, generation, first ? _openRequest : 0), opened, handles));
     }
 
-    void INetworkClient.OnLinkChanged(LinkState link) => Guard(() => _channel.Send(new MessageHeader((uint)ClientMessage.LinkChanged, 0, 0), link));
+    void IDeviceClient.OnNews(ClientMessage type, byte[] payload) => Guard(() => _channel.SendBytes(new MessageHeader((uint)type, 0, 0), payload, default));
 
-    void INetworkClient.OnClosed(string reason)
+    void IDeviceClient.OnClosed(string reason)
     {
         _device = null;
         Guard(() => _channel.SendText(new MessageHeader((uint)ClientMessage.Closed, 0, 0), reason));
@@ -92,40 +90,45 @@ internal sealed class ClientSession : INetworkClient, IDisposable
             case ClientMessage.GetStatus:
                 _channel.SendText(new MessageHeader((uint)ClientMessage.Report, 0, request), _supervisor.Report().ToJson());
                 break;
-            case ClientMessage.OpenNetwork: Open(message.Get<OpenNetworkMessage>(), request); break;
-            case ClientMessage.SetFilters: SetFilters(message.Get<NetworkFilters>(), request); break;
             case ClientMessage.GetStatistics: SendStatistics(request); break;
             case ClientMessage.ReportDriver: _device?.OnReported(message.Header.Generation, PeerText.OneLine(message)); break;
             case ClientMessage.GetEvents:
                 _channel.SendText(new MessageHeader((uint)ClientMessage.Events, 0, request), _supervisor.EventsAfter(message.Get<ulong>()).ToJson());
                 break;
             case ClientMessage.Control: Control(message.Text, request); break;
-            default: throw new ChannelException($"it sent message {message.Header.Type}, which no client sends");
+            default: DispatchToClass(message); break;
         }
     }
 
-    private void Open(in OpenNetworkMessage wish, uint request)
+    private void DispatchToClass(ChannelMessage message)
     {
-        string wanted = wish.Device.ToString();
-        string? problem = _device is not null ? $"this connection holds {_device.Name} already"
-            : _supervisor.Find(wanted) is not { } device ? $"there is no device '{wanted}'; the daemon has {_supervisor.DeviceNames}"
-            : TryOpen(device, wish, request);
-        if (problem is not null) Refuse(request, problem);
+        ClientMessage type = (ClientMessage)message.Header.Type;
+        uint request = message.Header.Request;
+        ClassMessage known = DeviceClass.Messages.FirstOrDefault(known => known.Type == type);
+        if (known.Bytes == 0) throw new ChannelException($"it sent message {message.Header.Type}, which no client sends");
+        if (message.Payload.Length < known.Bytes) throw new ChannelException($"its {type} has {message.Payload.Length} bytes, not {known.Bytes}");
+        if (DeviceClass.All.Any(one => one.Open.Type == type)) Open(message);
+        else if (_device is null) Refuse(request, "open a device first");
+        else _device.Client.Answer(message, reason => Conclude(request, reason));
     }
 
-    private string? TryOpen(ManagedDevice device, in OpenNetworkMessage wish, uint request)
+    /// <summary>Every wish begins with the device's name.</summary>
+    private void Open(ChannelMessage wish)
     {
-        _openRequest = request;
+        string wanted = wish.Get<FixedText>().ToString();
+        string? problem = _device is not null ? $"this connection holds {_device.Name} already"
+            : _supervisor.Find(wanted) is not { } device ? $"there is no device '{wanted}'; the daemon has {_supervisor.DeviceNames}"
+            : TryOpen(device, wish);
+        if (problem is not null) Refuse(wish.Header.Request, problem);
+    }
+
+    private string? TryOpen(ManagedDevice device, ChannelMessage wish)
+    {
+        _openRequest = wish.Header.Request;
         _device = device;
         string? problem = device.Client.Open(this, wish);
         if (problem is not null) _device = null;
         return problem;
-    }
-
-    private void SetFilters(in NetworkFilters filters, uint request)
-    {
-        if (_device is null) Refuse(request, "open a device first");
-        else _device.Client.SetFilters(filters, reason => Conclude(request, reason));
     }
 
     private void Control(string text, uint request)
@@ -151,7 +154,7 @@ internal sealed class ClientSession : INetworkClient, IDisposable
     private void SendStatistics(uint request)
     {
         if (_device is null) Refuse(request, "open a device first");
-        else _device.Client.Refresh(statistics => Guard(() => _channel.Send(new MessageHeader((uint)ClientMessage.Statistics, 0, request), statistics)));
+        else _device.Client.Counters.Refresh(statistics => Guard(() => _channel.SendBytes(new MessageHeader((uint)ClientMessage.Statistics, 0, request), statistics, default)));
     }
 
     private void Refuse(uint request, string reason) => Guard(() => _channel.SendText(new MessageHeader((uint)ClientMessage.Refused, 0, request), reason));

@@ -7,150 +7,140 @@ using Xinim.Vfio.Dma;
 
 namespace Xinim.Supervisor.Devices;
 
+/// <summary>What a client is to get.</summary>
+/// <param name="Pools">Its memory, at most <see cref="AttachMessage.MaxRegions"/> pieces, in the order in which it receives them.</param>
+/// <param name="Rings">Slots; the generation is filled in.</param>
+/// <param name="MakeRings">Makes the class's rings of a shape.</param>
+internal sealed record MemoryPlan(IReadOnlyList<PoolPlan> Pools, RingShape Rings, Func<RingShape, SharedRegion> MakeRings);
+
+/// <summary>One piece of a client's memory.</summary>
+/// <param name="Name">For the status.</param>
+/// <param name="Tag">Of the region, shown in /proc/PID/maps.</param>
+/// <param name="Access">What the device may do.</param>
+internal readonly record struct PoolPlan(string Name, string Tag, ulong Bytes, RegionAccess Access);
+
 /// <summary>
-/// A client's packet memory: made and mapped for the device here, so that it stays while drivers come and go. The transmit pool
-/// is mapped for the device to read only, and the rings are made anew for every generation.
+/// A client's memory: made and mapped for the device here, so that it stays while drivers come and go. The rings are made anew for every
+/// generation.
 /// </summary>
 internal sealed class ClientMemory : IDisposable
 {
-    private const uint TxRegion = 1;
-    private const uint RxRegion = 2;
-
     private readonly IDeviceBackend _backend;
-    private readonly OpenNetworkMessage _wish;
+    private readonly MemoryPlan _plan;
     private readonly GrantTable _grants = new();
-    private readonly SharedRegion _tx;
-    private readonly SharedRegion _rx;
-    private readonly Iova _txIova;
-    private readonly Iova _rxIova;
-    private readonly Grant _txGrant;
-    private readonly Grant _rxGrant;
+    private readonly List<ClientPool> _pools = [];
     private readonly SafeFileHandle _driverBell = Descriptor.CreateEvent();
     private readonly SafeFileHandle _clientBell = Descriptor.CreateEvent();
     private SharedRegion? _rings;
-    private RingShape _shape;
 
     /// <exception cref="Ipc.LinuxException">No memory, or the IOMMU takes no more.</exception>
-    public ClientMemory(IDeviceBackend backend, in OpenNetworkMessage wish)
+    public ClientMemory(IDeviceBackend backend, MemoryPlan plan)
     {
         _backend = backend;
-        _wish = wish;
-        _tx = SharedRegion.Create("xinim-net-tx", checked((long)wish.TxPoolBytes));
+        _plan = plan;
         try
         {
-            _rx = SharedRegion.Create("xinim-net-rx", checked((long)wish.RxPoolBytes));
-            _txIova = backend.Map(_tx, RegionAccess.Read);
+            foreach (PoolPlan pool in plan.Pools) Add(pool);
         }
         catch
         {
-            _tx.Dispose();
-            _rx?.Dispose();
+            Dispose();
             throw;
         }
-
-        try
-        {
-            _rxIova = backend.Map(_rx, RegionAccess.ReadWrite);
-        }
-        catch
-        {
-            backend.Unmap(_txIova, _tx.Size);
-            _tx.Dispose();
-            _rx.Dispose();
-            throw;
-        }
-
-        _txGrant = _grants.Create(TxRegion, (ulong)_tx.Size, 0, (ulong)_tx.Size, RegionAccess.Read);
-        _rxGrant = _grants.Create(RxRegion, (ulong)_rx.Size, 0, (ulong)_rx.Size, RegionAccess.ReadWrite);
     }
 
-    /// <summary>Regions with page sizes, for the status.</summary>
-    public IEnumerable<(string Name, SharedRegion Region, Iova Iova, RegionAccess Access)> Regions =>
-        [("transmit pool", _tx, _txIova, RegionAccess.Read), ("receive pool", _rx, _rxIova, RegionAccess.ReadWrite)];
+    /// <summary>In the order of the plan.</summary>
+    public IReadOnlyList<ClientPool> Pools => _pools;
 
-    /// <summary>For a client that asks with sizes that a device can have; null where nothing is wrong.</summary>
-    public static string? Problem(in OpenNetworkMessage wish)
-    {
-        if (!IsRing(wish.TxCapacity) || !IsRing(wish.RxCapacity))
-            return $"ring capacities {wish.TxCapacity} and {wish.RxCapacity}: powers of two from 2 to {NetworkRings.MaxCapacity} are allowed";
-        if (wish.TxPoolBytes == 0 || wish.RxPoolBytes == 0) return "a pool of 0 bytes; both pools need memory";
-        return wish.TxPoolBytes > OpenNetworkMessage.MaxPoolBytes || wish.RxPoolBytes > OpenNetworkMessage.MaxPoolBytes - wish.TxPoolBytes
-            ? $"pools of {wish.TxPoolBytes} and {wish.RxPoolBytes} bytes; {OpenNetworkMessage.MaxPoolBytes} are allowed together"
-            : null;
-    }
+    /// <summary>Shape of the present generation's rings.</summary>
+    public RingShape Shape { get; private set; }
+
+    public uint RingsBytes => (uint)_rings!.Size;
 
     /// <summary>Makes fresh rings for a generation; the former ones are closed.</summary>
     public void Renew(uint generation)
     {
         CloseRings();
         _rings?.Dispose();
-        _rings = NetworkRings.Create(_wish.TxCapacity, _wish.RxCapacity, generation);
-        _shape = new RingShape(_wish.TxCapacity, _wish.RxCapacity, generation);
+        _rings = null;
+        Shape = _plan.Rings with { Generation = generation };
+        _rings = _plan.MakeRings(Shape);
     }
 
     /// <summary>Stops intake: the client sees that this generation is over, and posts nothing more to it.</summary>
     public void CloseRings()
     {
         if (_rings is null) return;
-        NetworkRings.Close(_rings);
+        RingRegion.Close(_rings);
         Descriptor.Signal(_clientBell);
     }
 
     /// <summary>What the driver is told.</summary>
     public (AttachMessage Message, SafeFileHandle[] Handles) ForDriver()
     {
-        AttachMessage message = new() { Rings = _shape, RingsBytes = (uint)_rings!.Size, Count = 2 };
-        message.Regions[0] = new RegionMessage(TxRegion, RegionAccess.Read, _txIova.Value, (ulong)_tx.Size);
-        message.Regions[1] = new RegionMessage(RxRegion, RegionAccess.ReadWrite, _rxIova.Value, (ulong)_rx.Size);
-        message.Grants[0] = _txGrant;
-        message.Grants[1] = _rxGrant;
-        return (message, [_rings.Handle, _driverBell, _clientBell]);
-    }
-
-    /// <summary>What the client is told at first; of later generations it needs only the rings.</summary>
-    public (OpenedNetworkMessage Message, SafeFileHandle[] Handles) ForClient(in NetworkDeviceInfo info, bool first)
-    {
-        OpenedNetworkMessage message = new()
+        AttachMessage message = new() { Rings = Shape, RingsBytes = RingsBytes, Count = (uint)_pools.Count };
+        for (int i = 0; i < _pools.Count; i++)
         {
-            Rings = _shape,
-            RingsBytes = (uint)_rings!.Size,
-            TxPoolBytes = (ulong)_tx.Size,
-            RxPoolBytes = (ulong)_rx.Size,
-            TxGrant = _txGrant.Handle,
-            RxGrant = _rxGrant.Handle,
-            Info = info,
-        };
-        return (message, first ? [_tx.Handle, _rx.Handle, _rings.Handle, _clientBell, _driverBell] : [_rings.Handle]);
+            ClientPool pool = _pools[i];
+            message.Regions[i] = new RegionMessage(pool.Grant.Region, pool.Plan.Access, pool.Iova.Value, (ulong)pool.Region.Size);
+            message.Grants[i] = pool.Grant;
+        }
+
+        return (message, [_rings!.Handle, _driverBell, _clientBell]);
     }
 
-    /// <summary>Takes the memory from the device and frees it. Only when the driver has given it up or the device is quiet.</summary>
+    /// <summary>What the client gets at first; of later generations it needs only the rings.</summary>
+    public SafeFileHandle[] HandlesForClient(bool first) => first ? [.. _pools.Select(pool => pool.Region.Handle), _rings!.Handle, _clientBell, _driverBell] : [_rings!.Handle];
+
+    /// <summary>
+    /// Takes the memory from the device and frees it. Only when the driver has given it up or the device is quiet. A mapping that stays does
+    /// not keep the others.
+    /// </summary>
     public void Dispose()
     {
         try
         {
-            _backend.Unmap(_txIova, _tx.Size);
+            Unmap(0);
         }
         finally
         {
-            try
-            {
-                _backend.Unmap(_rxIova, _rx.Size);
-            }
-            finally
-            {
-                Close();
-            }
+            foreach (ClientPool pool in _pools) pool.Region.Dispose();
+            _rings?.Dispose();
+            _driverBell.Dispose();
+            _clientBell.Dispose();
         }
     }
 
-    private void Close()
+    private void Unmap(int first)
     {
-        _tx.Dispose();
-        _rx.Dispose();
-        _rings?.Dispose();
-        _driverBell.Dispose();
-        _clientBell.Dispose();
+        if (first == _pools.Count) return;
+        try
+        {
+            _backend.Unmap(_pools[first].Iova, _pools[first].Region.Size);
+        }
+        finally
+        {
+            Unmap(first + 1);
+        }
     }
 
-    private static bool IsRing(uint capacity) => capacity is >= 2 and <= NetworkRings.MaxCapacity && uint.IsPow2(capacity);
+    private void Add(PoolPlan plan)
+    {
+        SharedRegion region = SharedRegion.Create(plan.Tag, checked((long)plan.Bytes));
+        try
+        {
+            Iova iova = _backend.Map(region, plan.Access);
+            // Region 0 is the driver's own.
+            Grant grant = _grants.Create((uint)_pools.Count + 1, (ulong)region.Size, 0, (ulong)region.Size, plan.Access);
+            _pools.Add(new ClientPool(plan, region, iova, grant));
+        }
+        catch
+        {
+            region.Dispose();
+            throw;
+        }
+    }
 }
+
+/// <summary>Memory of a client as the device has it.</summary>
+internal sealed record ClientPool(PoolPlan Plan, SharedRegion Region, Iova Iova, Grant Grant);

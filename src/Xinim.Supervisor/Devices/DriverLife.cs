@@ -12,7 +12,9 @@ namespace Xinim.Supervisor.Devices;
 /// <summary>What a driver's life tells its device. All calls come on the supervisor's thread.</summary>
 internal interface IDriverObserver
 {
-    void OnLinkChanged(LinkState link);
+    /// <summary>Something that only its class says unasked.</summary>
+    /// <exception cref="ChannelException">No driver of the class says that.</exception>
+    void OnNews(ChannelMessage news);
 
     void OnLog(string line);
 
@@ -72,7 +74,7 @@ internal sealed class DriverLife : IDisposable
 
     public int Pid => _child.Pid;
 
-    /// <summary>What the driver says of its transmit path.</summary>
+    /// <summary>What the driver says of its way to the device and back.</summary>
     public LatencySummary Latency => _vital.Latency;
 
     /// <summary>What the driver writes its heartbeat to.</summary>
@@ -196,11 +198,10 @@ internal sealed class DriverLife : IDisposable
         if (++_unasked > MaxUnasked) throw new ChannelException($"{MaxUnasked} messages without being asked");
         switch ((ControlMessage)message.Header.Type)
         {
-            case ControlMessage.LinkChanged: _observer.OnLinkChanged(message.Get<LinkState>()); break;
             case ControlMessage.Log: _observer.OnLog(PeerText.OneLine(message)); break;
             case ControlMessage.Fault: Blame(FaultKind.Device, PeerText.OneLine(message)); break;
             case ControlMessage.ClientFault: _observer.OnClientFault(PeerText.OneLine(message)); break;
-            default: throw new ChannelException($"an unasked message of type {message.Header.Type}");
+            default: _observer.OnNews(message); break;
         }
     }
 

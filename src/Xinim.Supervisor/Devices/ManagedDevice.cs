@@ -18,7 +18,7 @@ namespace Xinim.Supervisor.Devices;
 
 /// <summary>
 /// A device and the succession of its drivers: starts one, notices its end, makes the device quiet in the one safe order, starts the next.
-/// What belongs to a client is in <see cref="NetworkClientSlot"/>, what an operator asks for in <see cref="DeviceVerbs"/>.
+/// What belongs to a client is in <see cref="ClientSlot"/>, what an operator asks for in <see cref="DeviceVerbs"/>, what follows a failure in <see cref="Succession"/>.
 /// </summary>
 internal sealed class ManagedDevice : IDriverObserver, IDisposable
 {
@@ -28,14 +28,10 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     private readonly ILogger _log;
     private readonly DeviceSettings _settings;
     private readonly Standby _standby;
-    private readonly RestartPolicy _policy;
-
-    /// <summary>For failures that a client has a part in: it must not get its device given up, for itself and everybody after it.</summary>
-    private readonly RestartPolicy _clientPolicy;
+    private readonly Succession _succession;
     private readonly SharedRegion _work;
     private readonly Iova _workIova;
     private DriverLife? _life;
-    private IDisposable? _pending;
     private Action? _planned;
     private Action<string?>? _onOutcome;
     private long _started;
@@ -49,8 +45,8 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         _loop = loop;
         _log = log;
         _settings = settings;
-        _policy = new RestartPolicy(settings.Restart);
-        _clientPolicy = new RestartPolicy(settings.Restart with { GiveUpAfter = 0 });
+        _succession = new Succession(this, loop, log, settings.Restart);
+        Class = DeviceClass.Find(manifest.Class)!;
         Launch = launch;
         Backend = backend;
         Manifest = manifest;
@@ -69,7 +65,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
 
         Events = new DeviceEvents(this, events);
         _standby = new Standby(loop, settings.Standby);
-        Client = new NetworkClientSlot(this, log);
+        Client = Class.MakeSlot(this, log);
         Verbs = new DeviceVerbs(this, loop);
     }
 
@@ -79,7 +75,10 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
 
     public DriverManifest Manifest { get; }
 
-    public NetworkClientSlot Client { get; }
+    /// <summary>The manifest names one that exists.</summary>
+    public DeviceClass Class { get; }
+
+    public ClientSlot Client { get; }
 
     public DeviceEvents Events { get; }
 
@@ -103,12 +102,10 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     /// <summary>How long the steps of the last start took.</summary>
     public StartTimes Times { get; private set; }
 
-    public NetworkDeviceInfo Info { get; private set; }
-
     /// <summary>Process id of the driver; null where none runs.</summary>
     public int? Pid => _life?.Pid;
 
-    /// <summary>What the driver says of its transmit path; null where none runs.</summary>
+    /// <summary>What the driver says of its way to the device and back; null where none runs.</summary>
     public LatencySummary? Latency => _life?.Latency;
 
     /// <summary>Process id of the driver that waits to take over; null where none does.</summary>
@@ -131,7 +128,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     /// </param>
     public void Start((LaunchRequest Launch, SpawnedDriver? Process)? version = null, Action<string?>? onOutcome = null)
     {
-        CancelPending();
+        _succession.Cancel();
         Generation++;
         State = DeviceState.Starting;
         _onOutcome = onOutcome;
@@ -176,7 +173,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     /// </summary>
     public void Stop(Action onStopped)
     {
-        CancelPending();
+        _succession.Cancel();
         _standby.Drop();
         if (_life is not { } stopping)
         {
@@ -205,7 +202,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         LastFaultKind = FaultKind.Gone;
         State = DeviceState.Gone;
         Events.AddFailure(FaultKind.Gone, reason);
-        CancelPending();
+        _succession.Cancel();
         _standby.Drop();
         if (_life is null) Client.CloseForGood(reason);
         else _life.Kill(FaultKind.Gone, reason);
@@ -219,15 +216,26 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     }
 
     /// <summary>An operator wants it to go on: failures so far are forgotten.</summary>
-    public void ForgetFailures() => _policy.Forget();
+    public void ForgetFailures() => _succession.Forget();
 
-    void IDriverObserver.OnLinkChanged(LinkState link)
+    /// <summary>A failure is followed by the next driver.</summary>
+    internal void Restart()
     {
-        if (link == Info.Link) return;
-        Info = Info with { Link = link };
-        Events.Add(EventKind.Link, $"link {link}");
-        Client.OnLinkChanged(link);
+        Restarts++;
+        Start();
     }
+
+    /// <summary>A failure will be followed by the next driver later.</summary>
+    internal void Await() => State = DeviceState.Waiting;
+
+    /// <summary>A failure is followed by none.</summary>
+    internal void Rest(DeviceState state, EventKind kind, string why)
+    {
+        State = state;
+        Events.Add(kind, why);
+    }
+
+    void IDriverObserver.OnNews(ChannelMessage news) => Client.OnDriverNews(news);
 
     void IDriverObserver.OnLog(string line) => _log.LogInformation("{Device}: driver says: {Line}", Name, line);
 
@@ -243,7 +251,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     /// <summary>Frees everything. The driver is killed first if it still lives.</summary>
     public void Dispose()
     {
-        CancelPending();
+        _succession.Cancel();
         _standby.Dispose();
         _life?.Dispose();
         _life = null;
@@ -270,13 +278,13 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     private void OnReady(ChannelMessage answer)
     {
         if (answer.Header.Type != (uint)ControlMessage.Ready) throw new ChannelException($"answer {answer.Header.Type} to Start");
-        Info = answer.Get<NetworkDeviceInfo>();
+        string device = Client.Adopt(answer);
         State = DeviceState.Ready;
         _ready = Stopwatch.GetTimestamp();
         Times = Times with { BringUp = Stopwatch.GetElapsedTime(_started) - Times.Spawn };
         _life!.WatchHeart(TimeSpan.FromMilliseconds(Manifest.Heartbeat.Period), TimeSpan.FromMilliseconds(Manifest.Heartbeat.Limit));
         string took = string.Create(CultureInfo.InvariantCulture, $"ready after {Times.Start.TotalMilliseconds:0.0} ms");
-        Events.Add(EventKind.Ready, $"generation {Generation} {took}, process {Pid}, MAC {Info.Mac}, link {Info.Link}", Times.Quiet + Times.Start);
+        Events.Add(EventKind.Ready, $"generation {Generation} {took}, process {Pid}, {device}", Times.Quiet + Times.Start);
         Client.OnReady();
         Interlocked.Exchange(ref _onOutcome, null)?.Invoke(null);
         _standby.Prepare(Launch);
@@ -297,7 +305,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         else State = DeviceState.Stopped;
         planned?.Invoke();
         outcome?.Invoke(end.Reason);
-        if (planned is null && State == DeviceState.Stopped) Decide(end, before == DeviceState.Ready ? Stopwatch.GetElapsedTime(_ready) : null);
+        if (planned is null && State == DeviceState.Stopped) _succession.Decide(end with { Kind = LastFaultKind }, before == DeviceState.Ready ? Stopwatch.GetElapsedTime(_ready) : null);
     }
 
     private void Record(DriverEnd end, DeviceState before)
@@ -340,61 +348,5 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         {
             _log.LogError("{Device}: {Failure}: {Reason}", Name, failure, exception.Message);
         }
-    }
-
-    /// <summary>What follows a failure: the policy's pause, after the script has agreed where there is one.</summary>
-    private void Decide(DriverEnd end, TimeSpan? served)
-    {
-        if ((LastFaultKind == FaultKind.Client ? _clientPolicy : _policy).OnFailure(served) is not { } pause)
-        {
-            State = DeviceState.Failed;
-            Events.Add(EventKind.GivenUp, $"given up after {_policy.Failures - 1} failures in a row; the last one: {end.Reason}");
-            Client.CloseForGood($"its driver failed {_policy.Failures - 1} times in a row: {end.Reason}");
-            return;
-        }
-
-        if (_settings.Restart.Script is not { } script)
-        {
-            RestartAfter(pause);
-            return;
-        }
-
-        State = DeviceState.Waiting;
-        _pending = PolicyScript.Ask(_loop, _log, script, Name, end with { Kind = LastFaultKind }, Generation, goOn =>
-        {
-            if (goOn) RestartAfter(pause);
-            else LeaveStopped();
-        });
-    }
-
-    private void RestartAfter(TimeSpan pause)
-    {
-        if (pause == TimeSpan.Zero)
-        {
-            Restart();
-            return;
-        }
-
-        State = DeviceState.Waiting;
-        Events.Add(EventKind.Waiting, $"the next driver follows in {pause.TotalMilliseconds:0} ms", pause);
-        _pending = _loop.After(pause, Restart);
-    }
-
-    private void LeaveStopped()
-    {
-        State = DeviceState.Stopped;
-        Events.Add(EventKind.Stopped, "left without a driver by the policy script");
-    }
-
-    private void Restart()
-    {
-        Restarts++;
-        Start();
-    }
-
-    private void CancelPending()
-    {
-        _pending?.Dispose();
-        _pending = null;
     }
 }

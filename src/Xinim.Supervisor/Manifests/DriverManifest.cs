@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json.Serialization;
 using Xinim.Ipc.Protocols;
+using Xinim.Supervisor.Devices;
 using Xinim.Supervisor.Policy;
 using Xinim.Vfio;
 
@@ -20,7 +21,7 @@ public sealed record DriverManifest
     /// <summary>File name in the folder of the manifests' parent, or an absolute path.</summary>
     public required string Executable { get; init; }
 
-    /// <summary>The class protocol that it speaks; <c>network</c> is the one that there is.</summary>
+    /// <summary>The class protocol that it speaks; those that there are stand in <see cref="DeviceClass"/>.</summary>
     public required string Class { get; init; }
 
     /// <summary>Devices by ids or class; the forms are those of <see cref="DeviceMatch"/>. Where several drivers match, the most specific entry wins.</summary>
@@ -57,7 +58,7 @@ public sealed record DriverManifest
         if (string.IsNullOrWhiteSpace(Name)) return "'name' is empty";
         if (Encoding.UTF8.GetByteCount(Name) > FixedText.Bytes) return $"'name' has more than {FixedText.Bytes} bytes";
         if (string.IsNullOrWhiteSpace(Executable)) return "'executable' is empty; it is a file name such as xinim-driver, or an absolute path";
-        if (Class != "network") return $"'class' is '{Class}'; allowed: network";
+        if (DeviceClass.Find(Class) is null) return $"'class' is '{Class}'; allowed: {DeviceClass.Names}";
         if (Matches.Count == 0) return "'matches' is empty; list ids such as \"8086:100e\"";
         foreach (string? match in Matches)
         {

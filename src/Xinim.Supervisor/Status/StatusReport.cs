@@ -57,9 +57,14 @@ public sealed record DeviceReport
 
     public required bool Iommu { get; init; }
 
-    public required string Mac { get; init; }
+    /// <summary>Class of devices that it belongs to.</summary>
+    public required string Class { get; init; }
 
-    public required string Link { get; init; }
+    /// <summary>Of a NIC; null of other devices.</summary>
+    public string? Mac { get; init; }
+
+    /// <summary>Of a NIC; null of other devices.</summary>
+    public string? Link { get; init; }
 
     public required string? Client { get; init; }
 
@@ -74,7 +79,7 @@ public sealed record DeviceReport
     /// <summary>Failures of its drivers so far, by kind.</summary>
     public required IReadOnlyDictionary<FaultKind, ulong> Faults { get; init; }
 
-    /// <summary>What the present driver measured of its transmit path; null where none runs, or nothing was sent.</summary>
+    /// <summary>What the present driver measured from taking a request to giving it back; null where none runs, or nothing was asked of it.</summary>
     public required LatencyReport? Latency { get; init; }
 
     /// <summary>Frames that were damaged, dropped or refused.</summary>
@@ -110,7 +115,7 @@ internal sealed partial class StatusJson : JsonSerializerContext;
 /// <summary>Fills a report.</summary>
 internal static class StatusReporter
 {
-    public static DeviceReport Describe(ManagedDevice device) => new()
+    public static DeviceReport Describe(ManagedDevice device) => device.Client.Describe(new DeviceReport
     {
         Name = device.Name,
         Device = device.Backend.Name,
@@ -129,15 +134,14 @@ internal static class StatusReporter
         Recovery = new RecoveryReport(Milliseconds(device.Times.Quiet), Milliseconds(device.Times.Spawn), Milliseconds(device.Times.BringUp)),
         Executable = device.Launch.Executable,
         Iommu = device.Backend.HasIommu,
-        Mac = device.Info.Mac.ToString(),
-        Link = device.Info.Link.ToString(),
+        Class = device.Class.Name,
         Client = device.Client.Holder?.Description,
         Regions = [.. Regions(device)],
-        Counters = Counters(device.Client.Statistics),
-        CountersAt = Math.Round(device.Client.StatisticsTime / (double)Stopwatch.Frequency, 6),
+        Counters = device.Client.Counters.ByName,
+        CountersAt = Math.Round(device.Client.Counters.Time / (double)Stopwatch.Frequency, 6),
         Faults = device.Events.Faults,
         Latency = LatencyReport.Of(device.Latency),
-    };
+    });
 
     private static double Milliseconds(TimeSpan time) => Math.Round(time.TotalMilliseconds, 2);
 
@@ -145,26 +149,7 @@ internal static class StatusReporter
     {
         yield return new RegionReport("work", device.Work.Iova.ToString(), device.Work.Region.Size, device.Work.Region.PageSize, "ReadWrite");
         if (device.Client.Memory is not { } memory) yield break;
-        foreach (var (name, region, iova, access) in memory.Regions)
-            yield return new RegionReport(name, iova.ToString(), region.Size, region.PageSize, access.ToString());
+        foreach (ClientPool pool in memory.Pools)
+            yield return new RegionReport(pool.Plan.Name, pool.Iova.ToString(), pool.Region.Size, pool.Region.PageSize, pool.Plan.Access.ToString());
     }
-
-    private static Dictionary<string, ulong> Counters(in NetworkStatistics counters) => new()
-    {
-        ["rxFrames"] = counters.RxFrames,
-        ["rxBytes"] = counters.RxBytes,
-        ["txFrames"] = counters.TxFrames,
-        ["txBytes"] = counters.TxBytes,
-        ["rxMulticast"] = counters.RxMulticast,
-        ["rxBroadcast"] = counters.RxBroadcast,
-        ["rxMissed"] = counters.RxMissed,
-        ["rxCrcErrors"] = counters.RxCrcErrors,
-        ["rxLengthErrors"] = counters.RxLengthErrors,
-        ["rxOtherErrors"] = counters.RxOtherErrors,
-        ["rxDropped"] = counters.RxDropped,
-        ["txRejected"] = counters.TxRejected,
-        ["txErrors"] = counters.TxErrors,
-        ["interrupts"] = counters.Interrupts,
-        ["doorbells"] = counters.Doorbells,
-    };
 }

@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using Xinim.Drivers.Network;
+using Xinim.Drivers;
 using Xinim.Ipc.Memory;
 using Xinim.Ipc.Protocols;
 using Xinim.Ipc.Rings;

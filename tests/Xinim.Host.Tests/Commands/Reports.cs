@@ -12,7 +12,7 @@ internal static class Reports
     {
         Name = name, Device = "0000:00:03.0", Ids = "8086:100e", Driver = "e1000", State = DeviceState.Ready, Pid = 4711, StandbyPid = null, User = 65001, Generation = 3, Restarts = 2,
         LastFault = name == "net1" ? "killed by signal 11" : null, LastFaultKind = FaultKind.Signal, LastFaultTime = name == "net1" ? DateTimeOffset.UtcNow : null,
-        Recovery = new RecoveryReport(0.5, 0.1, 4.1), Executable = "/opt/xinim-driver", StartMilliseconds = 4.2, Iommu = true, Mac = "52:54:00:12:34:56", Link = "up 1000 Mbit/s full duplex",
+        Recovery = new RecoveryReport(0.5, 0.1, 4.1), Executable = "/opt/xinim-driver", StartMilliseconds = 4.2, Iommu = true, Class = "network", Mac = "52:54:00:12:34:56", Link = "up 1000 Mbit/s full duplex",
         Client = null, Regions = [], Counters = new Dictionary<string, ulong> { ["rxFrames"] = 12, ["txFrames"] = 34, ["txBytes"] = 2040, ["rxDropped"] = 1, ["txErrors"] = 2 }, CountersAt = 100,
         Faults = new Dictionary<FaultKind, ulong> { [FaultKind.Signal] = 2 }, Latency = new LatencyReport(500, 3.5, 20, 1234.5),
     };

@@ -18,7 +18,7 @@ public sealed class DeviceEventsTests
         ScriptedDriver first = bench.NextReadyDriver();
         ScriptedClient client = bench.ConnectAndOpen(first);
         first.Say(ControlMessage.LinkChanged, new LinkState(0, 0, 0));
-        bench.Until(() => bench.Device.Info.Link.Up == 0, "the link is down");
+        bench.Until(() => ((NetworkSlot)bench.Device.Client).Info.Link.Up == 0, "the link is down");
         first.Kill();
         bench.NextReadyDriver().Obey(ControlMessage.Attach).Dispose();
         client.AwaitReopened();

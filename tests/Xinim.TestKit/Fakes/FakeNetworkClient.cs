@@ -1,5 +1,5 @@
 using Microsoft.Win32.SafeHandles;
-using Xinim.Drivers.Network;
+using Xinim.Drivers;
 using Xinim.Ipc.Memory;
 using Xinim.Ipc.Native;
 using Xinim.Ipc.Protocols;

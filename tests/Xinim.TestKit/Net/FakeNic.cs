@@ -105,5 +105,5 @@ public sealed class FakeNic
         ring.Publish(1);
     }
 
-    internal void Close() => NetworkRings.Close(Memory);
+    internal void Close() => RingRegion.Close(Memory);
 }

@@ -3,10 +3,10 @@ using Xinim.Ipc.Memory;
 using Xinim.Ipc.Protocols;
 using Xinim.Vfio.Dma;
 
-namespace Xinim.Drivers.Network;
+namespace Xinim.Drivers;
 
 /// <summary>
-/// The packet memory that a client granted, resolved once to IOVAs. Looking a buffer up is a table access and three compares; whatever the
+/// The memory that a client granted, resolved once to IOVAs. Looking a buffer up is a table access and three compares; whatever the
 /// client wrote into the ring, the result lies inside a grant with the right access, or there is none.
 /// </summary>
 public sealed class BufferTable
