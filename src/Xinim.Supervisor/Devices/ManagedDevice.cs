@@ -20,7 +20,7 @@ namespace Xinim.Supervisor.Devices;
 /// A device and the succession of its drivers: starts one, notices its end, makes the device quiet in the one safe order, starts the next.
 /// What belongs to a client is in <see cref="NetworkClientSlot"/>, what an operator asks for in <see cref="DeviceVerbs"/>.
 /// </summary>
-internal sealed class ManagedDevice : IDriverObserver, IDisposable
+internal sealed partial class ManagedDevice : IDriverObserver, IDisposable
 {
     private const uint WorkRegion = 0;
 
@@ -30,7 +30,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     private readonly Standby _standby;
     private readonly RestartPolicy _policy;
 
-    /// <summary>For failures that a client has a part in: it must not get its device given up, for itself and everybody after it.</summary>
+    /// <summary>For failures that others have a part in, its client or its back end: they must not get the device given up.</summary>
     private readonly RestartPolicy _clientPolicy;
     private readonly SharedRegion _work;
     private readonly Iova _workIova;
@@ -71,6 +71,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         _standby = new Standby(loop, settings.Standby);
         Client = new NetworkClientSlot(this, log);
         Verbs = new DeviceVerbs(this, loop);
+        _lost = backend.Lost is { } lost ? loop.Watch(lost, OnLost) : null;
     }
 
     public string Name { get; }
@@ -132,6 +133,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     public void Start((LaunchRequest Launch, SpawnedDriver? Process)? version = null, Action<string?>? onOutcome = null)
     {
         CancelPending();
+        if (Awaits(version, onOutcome)) return;
         Generation++;
         State = DeviceState.Starting;
         _onOutcome = onOutcome;
@@ -198,19 +200,6 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         _loop.After(2 * AnswerLimit, () => stopping.Kill(FaultKind.Hang, "it did not end when asked"));
     }
 
-    /// <summary>The device has disappeared: its driver ends and none follows.</summary>
-    public void Disappear(string reason)
-    {
-        LastFault = reason;
-        LastFaultKind = FaultKind.Gone;
-        State = DeviceState.Gone;
-        Events.AddFailure(FaultKind.Gone, reason);
-        CancelPending();
-        _standby.Drop();
-        if (_life is null) Client.CloseForGood(reason);
-        else _life.Kill(FaultKind.Gone, reason);
-    }
-
     /// <summary>A client says that its driver returned nonsense. One that reports without cause restarts its own driver only.</summary>
     /// <param name="generation">The driver that it means; reports of former ones are void.</param>
     public void OnReported(uint generation, string reason)
@@ -244,6 +233,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     public void Dispose()
     {
         CancelPending();
+        _lost?.Dispose();
         _standby.Dispose();
         _life?.Dispose();
         _life = null;
@@ -262,7 +252,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         Work = new RegionMessage(WorkRegion, RegionAccess.ReadWrite, _workIova.Value, (ulong)_work.Size),
         Poll = _settings.Poll ? 1u : 0,
         HeartbeatPeriod = (uint)Manifest.Heartbeat.Period,
-        Device = FixedText.From(Backend.Name),
+        Device = FixedText.Abbreviate(Backend.Name),
         Driver = FixedText.From(Manifest.Name),
         Options = _settings.Options,
     };
@@ -284,6 +274,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
 
     private void OnEnded(DriverEnd end)
     {
+        if (IsLost) end = end with { Kind = FaultKind.Gone };
         DeviceState before = State;
         long noticed = Stopwatch.GetTimestamp();
         _life = null;
@@ -345,7 +336,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     /// <summary>What follows a failure: the policy's pause, after the script has agreed where there is one.</summary>
     private void Decide(DriverEnd end, TimeSpan? served)
     {
-        if ((LastFaultKind == FaultKind.Client ? _clientPolicy : _policy).OnFailure(served) is not { } pause)
+        if ((LastFaultKind is FaultKind.Client or FaultKind.Gone ? _clientPolicy : _policy).OnFailure(served) is not { } pause)
         {
             State = DeviceState.Failed;
             Events.Add(EventKind.GivenUp, $"given up after {_policy.Failures - 1} failures in a row; the last one: {end.Reason}");
