@@ -2,6 +2,7 @@ using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc;
 using Xinim.Vfio.Remote;
 using Xinim.Vfio.Vfio;
+using Xinim.Vfio.VhostUser;
 
 namespace Xinim.Vfio;
 
@@ -15,6 +16,7 @@ public static class DeviceFactory
     {
         (BackendKind.Vfio, 1) => VfioPciDevice.FromHandle(handles[0], name),
         (BackendKind.Remote, 1) => RemotePciDevice.FromHandles(handles[0], name),
+        (BackendKind.VhostUser, 1 or 2) => VhostUserDevice.FromHandles(handles[0], handles.ElementAtOrDefault(1), name),
         _ => throw new LinuxException($"device {name} came on bus {(uint)kind} with {handles.Length} descriptors, which this driver does not know"),
     };
 }

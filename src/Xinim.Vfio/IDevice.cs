@@ -5,7 +5,7 @@ namespace Xinim.Vfio;
 /// <summary>A device as its driver sees it, on whatever bus. What the bus adds is in the interfaces that derive from this one.</summary>
 public interface IDevice : IDisposable
 {
-    /// <summary>For messages: an address such as <c>0000:00:03.0</c>, or <c>remote:e1000</c>.</summary>
+    /// <summary>For messages: an address such as <c>0000:00:03.0</c>, <c>remote:e1000</c> or <c>vhost-user-net:/run/switch.sock</c>.</summary>
     string Name { get; }
 
     /// <summary>Interrupts that the device offers.</summary>
@@ -50,7 +50,7 @@ public interface IDeviceInterrupts : IDisposable
 
     int Count { get; }
 
-    /// <summary>An eventfd that becomes readable when the vector fires.</summary>
+    /// <summary>A descriptor that becomes readable when the vector fires: to be waited for, and read by <see cref="Acknowledge"/> alone.</summary>
     SafeFileHandle EventOf(int vector);
 
     /// <summary>Reads the eventfd and lets the next interrupt through: VFIO masks INTx when it fires. Call after the device was served.</summary>

@@ -13,7 +13,7 @@ public interface IDeviceBackend : IDisposable
     /// <summary>An address such as <c>0000:00:03.0</c>, or <c>remote:e1000</c>.</summary>
     string Name { get; }
 
-    /// <summary>Which implementation of <see cref="IPciDevice"/> a driver makes from the handles.</summary>
+    /// <summary>Which implementation of <see cref="IDevice"/> a driver makes from the handles.</summary>
     BackendKind Kind { get; }
 
     /// <summary>Ids and class, read from the device.</summary>
@@ -30,6 +30,15 @@ public interface IDeviceBackend : IDisposable
     /// object. Null where nobody can ask. Owned by this object.
     /// </summary>
     SafeFileHandle? RemovalRequested { get; }
+
+    /// <summary>Readable when what the device is part of has gone away for now: its driver ends. Null where it cannot. Owned by this object.</summary>
+    SafeFileHandle? Lost => null;
+
+    /// <summary>
+    /// What is missing for a driver to start, though nothing is wrong with the device or any driver: a back end that is away. Each call looks for
+    /// it again, and takes some milliseconds at the most. Null where everything is there.
+    /// </summary>
+    string? FindMissing() => null;
 
     /// <summary>Makes a region visible to the device.</summary>
     /// <returns>Where the device sees its first byte.</returns>
@@ -55,6 +64,7 @@ public enum BackendKind : uint
 {
     Vfio = 1,
     Remote = 2,
+    VhostUser = 3,
 }
 
 /// <summary>Who a PCI function is.</summary>

@@ -30,6 +30,8 @@ internal static class StatusCommand
         environment.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"daemon {report.DaemonPid}, up {TimeSpan.FromSeconds(Math.Floor(report.UptimeSeconds)):c}"));
         if (report.Devices.Count == 0) environment.Output.WriteLine("no devices; bind one with 'xinim bind ADDRESS' and start the daemon again");
         else CommandTable.Write(environment, Headers, report.Devices.Select(Row));
+        foreach (DeviceReport device in report.Devices.Where(device => device.WaitingFor is not null))
+            environment.Output.WriteLine($"{device.Name}: {device.WaitingFor}");
         foreach (DeviceReport device in report.Devices.Where(device => device.LastFault is not null))
             environment.Output.WriteLine($"{device.Name}: last fault: {device.LastFault}");
     }

@@ -7,6 +7,7 @@ using Xinim.Vfio;
 using Xinim.Vfio.Pci;
 using Xinim.Vfio.Remote;
 using Xinim.Vfio.Vfio;
+using Xinim.Vfio.VhostUser;
 
 namespace Xinim.Host.Daemon;
 
@@ -37,6 +38,7 @@ internal sealed class DeviceSet(ILogger log, DaemonOptions options, Supervisor.S
         foreach (DeviceConfiguration device in wanted)
         {
             if (IsRemote(device)) OpenRemote(device);
+            else if (VhostUserAddress.IsOne(device.Device)) supervisor.Add(new VhostUserBackend(VhostUserAddress.Parse(device.Device)), device);
             else if (configuration.WaitForDevices && _bus.TryFind(PciAddress.Parse(device.Device)) is null) log.LogInformation("{Device} is not there yet", device.Device);
             else supervisor.Add(OpenPci(PciAddress.Parse(device.Device)), device);
         }
@@ -100,7 +102,7 @@ internal sealed class DeviceSet(ILogger log, DaemonOptions options, Supervisor.S
     private static bool IsRemote(DeviceConfiguration device) => device.Device.StartsWith(RemoteModel.Prefix, StringComparison.Ordinal);
 
     private DeviceConfiguration? Wish(PciAddress address)
-        => configuration.Devices.FirstOrDefault(device => !IsRemote(device) && PciAddress.Parse(device.Device) == address);
+        => configuration.Devices.FirstOrDefault(device => PciAddress.TryParse(device.Device, out PciAddress wished) && wished == address);
 
     /// <summary>Binding and opening wait for the kernel, which may itself wait for a device: not on the loop, where every driver is looked after.</summary>
     private void TakeLater(PciAddress address, DeviceConfiguration wish)

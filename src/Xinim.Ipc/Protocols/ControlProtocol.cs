@@ -144,6 +144,16 @@ public struct FixedText
         return fixedText;
     }
 
+    /// <summary>As much of a text as fits, with a mark where some is missing: for names that are only read by people.</summary>
+    public static FixedText Abbreviate(string text)
+    {
+        const string mark = "…";
+        if (Encoding.UTF8.GetByteCount(text) <= Bytes) return From(text);
+        int kept = text.Length;
+        while (Encoding.UTF8.GetByteCount(text.AsSpan(0, kept)) > Bytes - Encoding.UTF8.GetByteCount(mark)) kept--;
+        return From(text[..kept] + mark);
+    }
+
     public override readonly string ToString()
     {
         ReadOnlySpan<byte> bytes = this;

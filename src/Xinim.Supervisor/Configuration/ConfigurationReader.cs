@@ -3,6 +3,7 @@ using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
 using Xinim.Ipc;
 using Xinim.Vfio.Pci;
+using Xinim.Vfio.VhostUser;
 
 namespace Xinim.Supervisor.Configuration;
 
@@ -51,10 +52,8 @@ public static partial class ConfigurationReader
         {
             if (device is null) throw At("devices", "a device is null; write { \"device\": \"0000:00:03.0\" }");
             bool remote = RemotePattern().IsMatch(device.Device);
-            if (!remote && !PciAddress.TryParse(device.Device, out _))
-                throw At(device.Device, $"device '{device.Device}' is neither a PCI address such as 0000:00:03.0 nor remote:MODEL such as remote:e1000");
-            // 00:03.0 and 0000:00:03.0 are one device.
-            if (!remote && !addresses.Add(PciAddress.Parse(device.Device).ToString())) throw At(device.Device, $"device {device.Device} stands twice");
+            // A model is started for each mention; everything else is one device.
+            if (!remote && !addresses.Add(IdentityOf(device.Device))) throw At(device.Device, $"device {device.Device} stands twice");
             if (!remote && (device.Netdev is not null || device.Properties.Count > 0)) throw At(device.Device, "'netdev' and 'properties' are for remote devices only");
             if (device.Restart?.Problem() is { } problem) throw At("restart", $"'restart' of {device.Device}: {problem}");
             if (device.Name is not { } name) continue;
@@ -64,6 +63,22 @@ public static partial class ConfigurationReader
 
         if (configuration.DriverUserBase is < 1000 or > 65_000)
             throw At("driverUserBase", $"'driverUserBase' is {configuration.DriverUserBase}; allowed: 1000 to 65000");
+
+        // 00:03.0 and 0000:00:03.0 are one device.
+        string IdentityOf(string device)
+        {
+            if (PciAddress.TryParse(device, out PciAddress address)) return address.ToString();
+            if (!VhostUserAddress.IsOne(device))
+                throw At(device, $"device '{device}' is neither a PCI address such as 0000:00:03.0 nor remote:MODEL such as remote:e1000 nor vhost-user-net:PATH nor vhost-user-blk:PATH");
+            try
+            {
+                return VhostUserAddress.Parse(device).Path;
+            }
+            catch (LinuxException exception)
+            {
+                throw At(device, exception.Message);
+            }
+        }
 
         LinuxException At(string mark, string message)
         {

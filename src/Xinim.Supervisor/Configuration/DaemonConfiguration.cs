@@ -38,7 +38,7 @@ public sealed record DaemonConfiguration
 /// <summary>One device to take.</summary>
 public sealed record DeviceConfiguration
 {
-    /// <summary>A PCI address such as <c>0000:00:03.0</c>, or <c>remote:MODEL</c> for one of QEMU's device models.</summary>
+    /// <summary>A PCI address such as <c>0000:00:03.0</c>, <c>remote:MODEL</c> for one of QEMU's device models, or <c>vhost-user-net:PATH</c> or <c>vhost-user-blk:PATH</c> for a back end that listens there.</summary>
     public required string Device { get; init; }
 
     /// <summary>What clients call it; <c>net0</c>, <c>net1</c> and so on by default.</summary>

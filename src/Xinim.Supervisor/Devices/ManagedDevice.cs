@@ -20,7 +20,7 @@ namespace Xinim.Supervisor.Devices;
 /// A device and the succession of its drivers: starts one, notices its end, makes the device quiet in the one safe order, starts the next.
 /// What belongs to a client is in <see cref="ClientSlot"/>, what an operator asks for in <see cref="DeviceVerbs"/>, what follows a failure in <see cref="Succession"/>.
 /// </summary>
-internal sealed class ManagedDevice : IDriverObserver, IDisposable
+internal sealed partial class ManagedDevice : IDriverObserver, IDisposable
 {
     private const uint WorkRegion = 0;
 
@@ -67,6 +67,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         _standby = new Standby(loop, settings.Standby);
         Client = Class.MakeSlot(this, log);
         Verbs = new DeviceVerbs(this, loop);
+        _lost = backend.Lost is { } lost ? loop.Watch(lost, OnLost) : null;
     }
 
     public string Name { get; }
@@ -129,6 +130,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     public void Start((LaunchRequest Launch, SpawnedDriver? Process)? version = null, Action<string?>? onOutcome = null)
     {
         _succession.Cancel();
+        if (Awaits(version, onOutcome)) return;
         Generation++;
         State = DeviceState.Starting;
         _onOutcome = onOutcome;
@@ -195,19 +197,6 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         _loop.After(2 * AnswerLimit, () => stopping.Kill(FaultKind.Hang, "it did not end when asked"));
     }
 
-    /// <summary>The device has disappeared: its driver ends and none follows.</summary>
-    public void Disappear(string reason)
-    {
-        LastFault = reason;
-        LastFaultKind = FaultKind.Gone;
-        State = DeviceState.Gone;
-        Events.AddFailure(FaultKind.Gone, reason);
-        _succession.Cancel();
-        _standby.Drop();
-        if (_life is null) Client.CloseForGood(reason);
-        else _life.Kill(FaultKind.Gone, reason);
-    }
-
     /// <summary>A client says that its driver returned nonsense. One that reports without cause restarts its own driver only.</summary>
     /// <param name="generation">The driver that it means; reports of former ones are void.</param>
     public void OnReported(uint generation, string reason)
@@ -252,6 +241,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
     public void Dispose()
     {
         _succession.Cancel();
+        _lost?.Dispose();
         _standby.Dispose();
         _life?.Dispose();
         _life = null;
@@ -270,7 +260,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         Work = new RegionMessage(WorkRegion, RegionAccess.ReadWrite, _workIova.Value, (ulong)_work.Size),
         Poll = _settings.Poll ? 1u : 0,
         HeartbeatPeriod = (uint)Manifest.Heartbeat.Period,
-        Device = FixedText.From(Backend.Name),
+        Device = FixedText.Abbreviate(Backend.Name),
         Driver = FixedText.From(Manifest.Name),
         Options = _settings.Options,
     };
@@ -292,6 +282,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
 
     private void OnEnded(DriverEnd end)
     {
+        if (IsLost) end = end with { Kind = FaultKind.Gone };
         DeviceState before = State;
         long noticed = Stopwatch.GetTimestamp();
         _life = null;

@@ -10,7 +10,7 @@ internal sealed class Succession(ManagedDevice device, EventLoop loop, ILogger l
 {
     private readonly RestartPolicy _policy = new(settings);
 
-    /// <summary>For failures that a client has a part in: it must not get its device given up, for itself and everybody after it.</summary>
+    /// <summary>For failures that others have a part in, its client or its back end: they must not get the device given up.</summary>
     private readonly RestartPolicy _clientPolicy = new(settings with { GiveUpAfter = 0 });
     private IDisposable? _pending;
 
@@ -19,7 +19,7 @@ internal sealed class Succession(ManagedDevice device, EventLoop loop, ILogger l
     /// <param name="served">Since it was Ready; null where it never was.</param>
     public void Decide(DriverEnd end, TimeSpan? served)
     {
-        if ((end.Kind == FaultKind.Client ? _clientPolicy : _policy).OnFailure(served) is not { } pause)
+        if ((end.Kind is FaultKind.Client or FaultKind.Gone ? _clientPolicy : _policy).OnFailure(served) is not { } pause)
         {
             device.Rest(DeviceState.Failed, EventKind.GivenUp, $"given up after {_policy.Failures - 1} failures in a row; the last one: {end.Reason}");
             device.Client.CloseForGood($"its driver failed {_policy.Failures - 1} times in a row: {end.Reason}");
@@ -49,6 +49,9 @@ internal sealed class Succession(ManagedDevice device, EventLoop loop, ILogger l
         _pending?.Dispose();
         _pending = null;
     }
+
+    /// <summary>What the device needs was not there: the start is tried again.</summary>
+    public void LookAgainAfter(TimeSpan pause) => _pending = loop.After(pause, () => device.Start());
 
     private void RestartAfter(TimeSpan pause)
     {

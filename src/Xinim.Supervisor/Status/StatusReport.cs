@@ -47,6 +47,9 @@ public sealed record DeviceReport
     /// <summary>When a driver of it failed last, UTC.</summary>
     public required DateTimeOffset? LastFaultTime { get; init; }
 
+    /// <summary>What has to come before a driver can be started: the back end of a vhost-user device; null where nothing is missing.</summary>
+    public string? WaitingFor { get; init; }
+
     /// <summary>From the start of the process, or its taking from standby, to Ready.</summary>
     public required double StartMilliseconds { get; init; }
 
@@ -130,6 +133,7 @@ internal static class StatusReporter
         LastFault = device.LastFault,
         LastFaultKind = device.LastFaultKind,
         LastFaultTime = device.Events.LastFailure,
+        WaitingFor = device.Missing,
         StartMilliseconds = Milliseconds(device.Times.Start),
         Recovery = new RecoveryReport(Milliseconds(device.Times.Quiet), Milliseconds(device.Times.Spawn), Milliseconds(device.Times.BringUp)),
         Executable = device.Launch.Executable,

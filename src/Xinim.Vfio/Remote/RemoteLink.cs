@@ -1,7 +1,6 @@
 using Microsoft.Win32.SafeHandles;
-using Xinim.Ipc;
 using Xinim.Ipc.Native;
-using static Tmds.Linux.LibC;
+using Xinim.Vfio.Sockets;
 using static Xinim.Vfio.Remote.RemoteProtocol;
 
 namespace Xinim.Vfio.Remote;
@@ -20,7 +19,7 @@ public sealed unsafe class RemoteLink : IDisposable
     /// <summary>More stale bytes than any driver leaves: the socket is not at rest.</summary>
     private const int MaxStaleBytes = 64 << 10;
 
-    private readonly RemoteSocket _socket;
+    private readonly StreamSocket _socket;
     private readonly TimeSpan _timeout;
     private readonly Lock _lock = new();
     private bool _outOfStep;
@@ -30,7 +29,7 @@ public sealed unsafe class RemoteLink : IDisposable
     /// <param name="timeout">For one request; <see cref="DefaultTimeout"/> where not given.</param>
     public RemoteLink(SafeFileHandle socket, string name, TimeSpan? timeout = null)
     {
-        _socket = new RemoteSocket(socket);
+        _socket = new StreamSocket(socket);
         Name = name;
         _timeout = timeout ?? DefaultTimeout;
     }
@@ -42,12 +41,7 @@ public sealed unsafe class RemoteLink : IDisposable
     public SafeFileHandle Handle => _socket.Handle;
 
     /// <summary>Makes a connected pair: one end for a link, the other for the device model to inherit. Both are closed by exec.</summary>
-    public static (SafeFileHandle Link, SafeFileHandle Model) CreateSocketPair()
-    {
-        int* ends = stackalloc int[2];
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) throw LinuxException.Last("cannot make a socket pair for a device model");
-        return (new SafeFileHandle(ends[0], true), new SafeFileHandle(ends[1], true));
-    }
+    public static (SafeFileHandle Link, SafeFileHandle Model) CreateSocketPair() => StreamSocket.CreatePair("a device model");
 
     /// <summary>Reads 1, 2 or 4 bytes of configuration space. QEMU ends when fewer than 4 bytes follow the offset: see <see cref="RemoteConfig"/>.</summary>
     public uint ReadConfig(int offset, int length)
@@ -84,7 +78,7 @@ public sealed unsafe class RemoteLink : IDisposable
     public void SetIrqFds(SafeFileHandle interrupt, SafeFileHandle resample)
     {
         int* descriptors = stackalloc int[2] { Descriptor.Number(interrupt), Descriptor.Number(resample) };
-        lock (_lock) Transmit(RemoteCommand.SetIrqFd, 0, null, 0, new ReadOnlySpan<int>(descriptors, 2), RemoteSocket.Deadline.In(_timeout));
+        lock (_lock) Transmit(RemoteCommand.SetIrqFd, 0, null, 0, new ReadOnlySpan<int>(descriptors, 2), StreamSocket.Deadline.In(_timeout));
     }
 
     /// <summary>Replaces all memory that the model can reach. Not answered; a region that QEMU cannot map makes it end.</summary>
@@ -93,7 +87,7 @@ public sealed unsafe class RemoteLink : IDisposable
     internal void SyncMemory(in MemoryTable table, ReadOnlySpan<int> descriptors)
     {
         MemoryTable copy = table;
-        lock (_lock) Transmit(RemoteCommand.SyncSysmem, 0, &copy, sizeof(MemoryTable), descriptors, RemoteSocket.Deadline.In(_timeout));
+        lock (_lock) Transmit(RemoteCommand.SyncSysmem, 0, &copy, sizeof(MemoryTable), descriptors, StreamSocket.Deadline.In(_timeout));
     }
 
     /// <summary>
@@ -105,7 +99,7 @@ public sealed unsafe class RemoteLink : IDisposable
     public void DrainStaleReply()
     {
         const int Expected = 2 * LongestReply;
-        RemoteSocket.Deadline deadline = RemoteSocket.Deadline.In(_timeout);
+        StreamSocket.Deadline deadline = StreamSocket.Deadline.In(_timeout);
         byte* chunk = stackalloc byte[512];
         byte* tail = stackalloc byte[Expected];
         lock (_lock)
@@ -150,7 +144,7 @@ public sealed unsafe class RemoteLink : IDisposable
             && vendor <= ushort.MaxValue && both > ushort.MaxValue && (both & ushort.MaxValue) == vendor;
     }
 
-    private void SendIdentityRequest(int length, RemoteSocket.Deadline deadline)
+    private void SendIdentityRequest(int length, StreamSocket.Deadline deadline)
     {
         ConfigAccess access = new() { Length = length };
         Transmit(RemoteCommand.PciConfigRead, 0, &access, sizeof(ConfigAccess), default, deadline);
@@ -158,7 +152,7 @@ public sealed unsafe class RemoteLink : IDisposable
 
     private ulong Ask(RemoteCommand command, ulong address, void* payload, int payloadLength, TimeSpan timeout)
     {
-        RemoteSocket.Deadline deadline = RemoteSocket.Deadline.In(timeout);
+        StreamSocket.Deadline deadline = StreamSocket.Deadline.In(timeout);
         lock (_lock)
         {
             if (_outOfStep) throw Fault(command, address, "an earlier request failed; requests and replies are out of step");
@@ -170,7 +164,7 @@ public sealed unsafe class RemoteLink : IDisposable
         }
     }
 
-    private void Transmit(RemoteCommand command, ulong address, void* payload, int payloadLength, ReadOnlySpan<int> descriptors, RemoteSocket.Deadline deadline)
+    private void Transmit(RemoteCommand command, ulong address, void* payload, int payloadLength, ReadOnlySpan<int> descriptors, StreamSocket.Deadline deadline)
     {
         Header header = new() { Command = command, Size = (ulong)payloadLength };
         ThrowUnlessDone(_socket.Send(&header, HeaderSize, payload, payloadLength, descriptors, deadline), command, address);
@@ -180,7 +174,7 @@ public sealed unsafe class RemoteLink : IDisposable
     /// Asks for the whole reply at once: a process that is killed here has taken all of it or nothing. A DEVICE_RESET reply has no
     /// value (message.c leaves its size 0), every other one has 64 bits.
     /// </summary>
-    private ulong ReceiveReply(RemoteCommand command, ulong address, RemoteSocket.Deadline deadline)
+    private ulong ReceiveReply(RemoteCommand command, ulong address, StreamSocket.Deadline deadline)
     {
         int expected = command == RemoteCommand.DeviceReset ? HeaderSize : LongestReply;
         byte* reply = stackalloc byte[LongestReply];
@@ -195,16 +189,16 @@ public sealed unsafe class RemoteLink : IDisposable
         return expected == HeaderSize ? 0 : *(ulong*)(reply + HeaderSize);
     }
 
-    private int ReceiveSome(RemoteCommand command, ulong address, byte* buffer, int length, RemoteSocket.Deadline deadline)
+    private int ReceiveSome(RemoteCommand command, ulong address, byte* buffer, int length, StreamSocket.Deadline deadline)
     {
         ThrowUnlessDone(_socket.Receive(buffer, length, deadline, out int received), command, address);
         return received;
     }
 
-    private void ThrowUnlessDone(RemoteSocket.Outcome outcome, RemoteCommand command, ulong address)
+    private void ThrowUnlessDone(StreamSocket.Outcome outcome, RemoteCommand command, ulong address)
     {
-        if (outcome == RemoteSocket.Outcome.Done) return;
-        throw Fault(command, address, outcome == RemoteSocket.Outcome.Closed
+        if (outcome == StreamSocket.Outcome.Done) return;
+        throw Fault(command, address, outcome == StreamSocket.Outcome.Closed
             ? "the device model has ended; see its last lines of output"
             : "no reply in time; the device model is stopped or overloaded");
     }

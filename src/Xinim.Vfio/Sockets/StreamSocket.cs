@@ -1,19 +1,26 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Tmds.Linux;
 using Xinim.Ipc;
 using Xinim.Ipc.Native;
 using static Tmds.Linux.LibC;
 
-namespace Xinim.Vfio.Remote;
+namespace Xinim.Vfio.Sockets;
 
 /// <summary>
-/// The bytes and descriptors under <see cref="RemoteLink"/>: bounded waits on a stream socket that other processes hold too. Nothing
-/// here relies on the socket's own flags or timeouts, because any holder can change those.
+/// Bytes and descriptors over a stream socket that other processes hold too, with bounded waits: what is under a device that is in another
+/// process. Nothing here relies on the socket's own flags or timeouts, because any holder can change those.
 /// </summary>
-internal sealed unsafe class RemoteSocket(SafeFileHandle handle) : IDisposable
+internal sealed unsafe class StreamSocket(SafeFileHandle handle) : IDisposable
 {
+    /// <summary>Descriptors a message at the most.</summary>
+    public const int MaxDescriptors = 8;
+
+    /// <summary>Bytes of a path at the most (unix(7)).</summary>
+    public const int MaxPath = 107;
+
     private const int DescriptorSize = sizeof(int);
 
     /// <summary>The descriptor. Owned by this object.</summary>
@@ -29,6 +36,29 @@ internal sealed unsafe class RemoteSocket(SafeFileHandle handle) : IDisposable
         Closed,
     }
 
+    /// <summary>Connects to who listens at a path; does not wait.</summary>
+    /// <param name="error">Why not; EAGAIN where many wait there to be accepted already.</param>
+    /// <returns>Null where nobody can be reached.</returns>
+    public static SafeFileHandle? TryConnect(string path, out int error)
+    {
+        sockaddr_un address = new() { sun_family = AF_UNIX };
+        // The rest stays zero, which ends the path.
+        if (!Encoding.UTF8.TryGetBytes(path, new Span<byte>(address.sun_path, MaxPath), out _)) throw new LinuxException($"the socket path {path} is longer than {MaxPath} bytes");
+        SafeFileHandle made = Descriptor.Own(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "cannot make a socket");
+        error = connect(Descriptor.Number(made), (sockaddr*)&address, sizeof(sockaddr_un)) == 0 ? 0 : Marshal.GetLastPInvokeError();
+        if (error == 0) return made;
+        made.Dispose();
+        return null;
+    }
+
+    /// <summary>A connected pair. Both ends are closed by exec.</summary>
+    public static (SafeFileHandle Mine, SafeFileHandle Peer) CreatePair(string purpose)
+    {
+        int* ends = stackalloc int[2];
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) throw LinuxException.Last($"cannot make a socket pair for {purpose}");
+        return (new SafeFileHandle(ends[0], true), new SafeFileHandle(ends[1], true));
+    }
+
     /// <summary>
     /// Sends everything in one sendmsg. The kernel queues up to some 100 KiB of a UNIX stream write as one unit (unix_stream_sendmsg), so
     /// messages of two processes that share the socket never mix, and a process that is killed leaves a whole message or none.
@@ -38,7 +68,7 @@ internal sealed unsafe class RemoteSocket(SafeFileHandle handle) : IDisposable
         iovec* parts = stackalloc iovec[2];
         parts[0] = new iovec { iov_base = header, iov_len = headerLength };
         parts[1] = new iovec { iov_base = payload, iov_len = payloadLength };
-        byte* control = stackalloc byte[CMSG_SPACE(RemoteProtocol.TableLength * DescriptorSize)];
+        byte* control = stackalloc byte[CMSG_SPACE(MaxDescriptors * DescriptorSize)];
         msghdr message = new() { msg_iov = parts, msg_iovlen = 2 };
         if (!descriptors.IsEmpty) Attach(&message, control, descriptors);
         while (true)
@@ -49,7 +79,7 @@ internal sealed unsafe class RemoteSocket(SafeFileHandle handle) : IDisposable
             int error = Marshal.GetLastPInvokeError();
             if (error == EINTR) continue;
             if (error == EPIPE || error == ECONNRESET) return Outcome.Closed;
-            if (error != EAGAIN) throw new LinuxException("cannot send to the device model", error);
+            if (error != EAGAIN) throw new LinuxException("cannot send to the device's process", error);
             if (!WaitFor(POLLOUT, deadline)) return Outcome.TimedOut;
         }
     }
@@ -72,12 +102,15 @@ internal sealed unsafe class RemoteSocket(SafeFileHandle handle) : IDisposable
             }
             int error = count == 0 ? ECONNRESET : Marshal.GetLastPInvokeError();
             if (error == ECONNRESET) return Outcome.Closed;
-            if (error != EINTR && error != EAGAIN) throw new LinuxException("cannot receive from the device model", error);
+            if (error != EINTR && error != EAGAIN) throw new LinuxException("cannot receive from the device's process", error);
         }
     }
 
     /// <summary>True when bytes lie in the socket now.</summary>
     public bool HasBytes() => WaitFor(POLLIN, Deadline.In(TimeSpan.Zero));
+
+    /// <summary>Ends the connection for all who hold it.</summary>
+    public void Shutdown() => _ = shutdown(Number, SHUT_RDWR);
 
     public void Dispose() => handle.Dispose();
 
