@@ -17,6 +17,7 @@ internal static class FaultsCommand
 
     private static int Run(FaultsOptions options)
     {
+        options.Check();
         File.Delete(Path.Combine(DaemonTarget.Results, "daemon.log"));
         using StreamWriter log = new(Path.Combine(DaemonTarget.Results, "faults.tsv")) { AutoFlush = true };
         Ledger ledger = new();

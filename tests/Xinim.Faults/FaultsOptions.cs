@@ -8,6 +8,14 @@ internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, lo
 {
     private const int MaxJobs = 64;
 
+    /// <exception cref="CampaignException">They do not fit together.</exception>
+    public void Check()
+    {
+        if (Jobs is < 1 or > MaxJobs) throw new CampaignException($"--jobs {Jobs}: 1 to {MaxJobs}");
+        // With other targets a campaign measures times, and counts what its own process holds.
+        if (Jobs > 1 && Target != "model") throw new CampaignException($"--jobs {Jobs}: only with --target model; campaigns on {Target} would disturb each other");
+    }
+
     public static RootCommand Command(Func<FaultsOptions, int> run)
     {
         Option<string> target = new("--target") { Description = "Where drivers run", DefaultValueFactory = _ => "remote" };
@@ -27,12 +35,6 @@ internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, lo
         {
             target, count, seed, first, device, kinds, duration, perDriver, killEvery, recovery, json, jobs,
         };
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(jobs) is < 1 or > MaxJobs) result.AddError($"--jobs {result.GetValue(jobs)}: 1 to {MaxJobs}");
-            // Elsewhere a campaign measures times, and counts what its own process holds.
-            else if (result.GetValue(jobs) > 1 && result.GetValue(target) != "model") result.AddError($"--jobs {result.GetValue(jobs)}: only with --target model; campaigns on {result.GetValue(target)} would disturb each other");
-        });
         command.SetAction(result => run(new FaultsOptions(
             result.GetValue(target)!,
             Limits(result.GetValue(target)!) with
