@@ -44,6 +44,7 @@ internal sealed class NetworkLoop : IDriverLoop
     private readonly Heart _heart;
     private readonly TransmitSampler _sampler;
     private readonly bool _spin;
+    private readonly NetworkFilters _filters;
     private readonly EventLoop _loop = new();
     private Client? _client;
     private LinkState _reportedLink;
@@ -61,10 +62,13 @@ internal sealed class NetworkLoop : IDriverLoop
         _heart = setup.Heart;
         _sampler = new TransmitSampler(setup.Heart.Signs);
         _spin = setup.Spin;
+        _filters = setup.Filters;
     }
 
     public void Run(uint startRequest)
     {
+        // One that cannot do what its predecessor did never becomes Ready.
+        _driver.SetFilters(_filters);
         NetworkDeviceInfo info = _driver.Start();
         _reportedLink = info.Link;
         _loop.Watch(_channel.Handle, OnMessages);

@@ -148,8 +148,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         }
 
         Times = Times with { Spawn = Stopwatch.GetElapsedTime(_started) };
-        SafeFileHandle[] handles = [_work.Handle, _life.Vital, .. Backend.DriverHandles];
-        _life.Ask(ControlMessage.Start, StartMessageFor(), handles, StartLimit, OnReady);
+        _life.Ask(ControlMessage.Start, StartMessageFor(), [_work.Handle, _life.Vital, .. Backend.DriverHandles], StartLimit, OnReady);
     }
 
     /// <summary>Asks the driver, if it is Ready.</summary>
@@ -265,6 +264,7 @@ internal sealed class ManagedDevice : IDriverObserver, IDisposable
         Device = FixedText.From(Backend.Name),
         Driver = FixedText.From(Manifest.Name),
         Options = _settings.Options,
+        Filters = Client.OnStarting(),
     };
 
     private void OnReady(ChannelMessage answer)

@@ -26,8 +26,8 @@ internal interface INetworkClient
 }
 
 /// <summary>
-/// The one client that a device has at a time: its memory, which outlives drivers; its filters, which a new driver is given before the client's
-/// first frame; the sum of all drivers' counters.
+/// The one client that a device has at a time: its memory, which outlives drivers; its filters, which a new driver is started with; the sum of all
+/// drivers' counters.
 /// </summary>
 internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDisposable
 {
@@ -40,7 +40,10 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     private bool _announced;
     private long? _broken;
     private bool _attachSent;
-    private NetworkFilters? _filters;
+    private NetworkFilters _filters;
+
+    /// <summary>The driver is being started with filters that are forgotten meanwhile.</summary>
+    private bool _stale;
     private FilterWish? _wanted;
     private readonly Queue<Action<NetworkStatistics>> _curious = [];
     private NetworkStatistics _carried;
@@ -122,12 +125,19 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         if (_curious.Count == 1 && !device.TryAsk(ControlMessage.GetStatistics, OnStatistics)) AnswerCurious();
     }
 
+    /// <summary>A driver is about to be started.</summary>
+    /// <returns>The filters that it starts with.</returns>
+    internal NetworkFilters OnStarting()
+    {
+        _stale = false;
+        return _filters;
+    }
+
     internal void OnReady()
     {
         _carried = Sum(_carried, _current);
         _current = default;
-        if (_filters is { } filters)
-            device.TryAsk(ControlMessage.SetFilters, filters, default, OnFiltersRestored);
+        if (_stale) device.TryAsk(ControlMessage.SetFilters, _filters, default, _ => { });
         AskFilters();
         if (_memory is not null) Attach();
     }
@@ -202,11 +212,6 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
         return null;
     }
 
-    private void OnFiltersRestored(ChannelMessage reply)
-    {
-        if (reply.Header.Type != (uint)ControlMessage.Done) log.LogError("{Device}: the new driver refused the filters: {Reason}", device.Name, PeerText.OneLine(reply));
-    }
-
     private void Attach()
     {
         ClientMemory memory = _memory!;
@@ -265,9 +270,8 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     private void ForgetFilters()
     {
         _wanted = null;
-        _filters = null;
-        NetworkFilters none = default;
-        device.TryAsk(ControlMessage.SetFilters, none, default, _ => { });
+        _filters = default;
+        _stale = !device.TryAsk(ControlMessage.SetFilters, _filters, default, _ => { });
     }
 
     private void OnStatistics(ChannelMessage reply)
