@@ -40,6 +40,30 @@ public sealed class ModelCampaignTests
         Assert.Contains("does not hold", Assert.Single(ledger.Breaches), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Campaigns_beside_each_other_have_one_sum()
+    {
+        using MemoryStream memory = new();
+        using StreamWriter log = new(memory);
+        Ledger ledger = new();
+        Report report = new(log);
+        CampaignOptions options = new() { Count = 50, Seed = 5, FaultsPerDriver = 1 };
+        ModelFault[] faults = [new("quiet", (_, _) => { }), new("planted", (_, _) => throw new InvalidOperationException("planted"))];
+        (StreamCounts tx, StreamCounts rx) = ModelJobs.Run(3, options, faults, ledger, report, 100, () => { });
+
+        log.Flush();
+        string[][] lines = [.. System.Text.Encoding.UTF8.GetString(memory.ToArray()).TrimEnd().Split('\n').Select(line => line.Split('\t'))];
+        Assert.Equal(Enumerable.Range(100, 50), lines.Select(line => int.Parse(line[0], System.Globalization.CultureInfo.InvariantCulture)).Order());
+        int planted = lines.Count(line => line[2] == "planted");
+        Assert.Equal((50, planted, planted), (report.Faults, (int)report.Failures, (int)report.Count(Effect.Signal)));
+        Assert.Equal(planted, ledger.BreachCount);
+        Assert.NotEqual(0, planted);
+
+        using ModelCampaign alone = new(options, faults, new Ledger(), new Report(null));
+        alone.Run(100, () => { });
+        Assert.Equal((alone.Tx, alone.Rx), (tx, rx));
+    }
+
     /// <summary>Rewrites every frame in packet memory, checksum and all.</summary>
     private static void Forge(ModelBench bench)
     {

@@ -1,5 +1,6 @@
 using Xinim.Drivers.Network;
 using Xinim.Ipc.Channels;
+using Xinim.Ipc.Protocols;
 using Xinim.Vfio;
 using Xinim.Vfio.Dma;
 
@@ -33,7 +34,8 @@ public sealed class DriverEntry
 /// <param name="Work">The driver's own region.</param>
 /// <param name="Heart">Beaten by the loop.</param>
 /// <param name="Spin">Poll instead of sleeping.</param>
-internal sealed record LoopSetup(Channel Channel, uint Generation, IDeviceInterrupts Interrupts, DmaRegion Work, Heart Heart, bool Spin);
+/// <param name="Filters">For a NIC: what it starts with.</param>
+internal sealed record LoopSetup(Channel Channel, uint Generation, IDeviceInterrupts Interrupts, DmaRegion Work, Heart Heart, bool Spin, NetworkFilters Filters);
 
 /// <summary>The main loop of a driver process. Owns the driver.</summary>
 internal interface IDriverLoop : IDisposable

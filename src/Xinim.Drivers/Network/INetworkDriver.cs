@@ -35,7 +35,7 @@ public interface INetworkDriver : IDeviceDriver
     /// <summary>As last seen; the loop reports a change to the supervisor.</summary>
     LinkState Link { get; }
 
-    /// <summary>Sets all filters at once. Buffers may be outstanding.</summary>
+    /// <summary>Sets all filters at once. Buffers may be outstanding. Called before <see cref="Start"/> too: they are in the device when that returns.</summary>
     /// <exception cref="ArgumentException">The device cannot do it; the message says what and which values it can.</exception>
     void SetFilters(in NetworkFilters filters);
 

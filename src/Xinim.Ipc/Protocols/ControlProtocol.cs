@@ -93,6 +93,9 @@ public struct StartMessage
 
     /// <summary>The driver's own settings.</summary>
     public OptionText Options;
+
+    /// <summary>What a NIC's client was granted by former drivers: in the device before Ready. All zero: nothing.</summary>
+    public NetworkFilters Filters;
 }
 
 /// <summary>A region that is mapped for the device.</summary>

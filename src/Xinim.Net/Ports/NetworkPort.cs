@@ -289,7 +289,11 @@ public sealed partial class NetworkPort : IDisposable
     }
 
     /// <summary>False where the driver keeps more buffers than there are, or its index is nonsense: then the frame waits for its successor.</summary>
-    private bool HasRoom(RingProducer<NetBuffer> ring, uint queued)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool HasRoom(RingProducer<NetBuffer> ring, uint queued) => ring.KnownFree > queued || FindRoom(ring, queued);
+
+    // Once in a while, and a call of its own: a method with a try block is not inlined.
+    private bool FindRoom(RingProducer<NetBuffer> ring, uint queued)
     {
         try
         {

@@ -107,6 +107,10 @@ internal abstract class ClientSlot : IDisposable
     /// <summary>Fills in what a report says of this class.</summary>
     public abstract DeviceReport Describe(DeviceReport report);
 
+    /// <summary>A driver is about to be started.</summary>
+    /// <returns>The filters that a NIC's driver starts with.</returns>
+    internal virtual NetworkFilters OnStarting() => default;
+
     /// <summary>What Ready says of the device.</summary>
     /// <returns>The same for the log.</returns>
     internal abstract string Adopt(ChannelMessage ready);

@@ -170,7 +170,7 @@ public sealed class VirtioNetDriver : INetworkDriver
         _device.Negotiate(offered => VirtioNetFeatures.Choose(offered, _options.VlanFilter) | _options.QueueFeatures);
         _arena.Reset();
         _mac = _config.ReadMac() ?? MadeUpMac();
-        _filters.MaxFrameOfDevice = Math.Min(_config.ReadMtu() + VlanHeader ?? uint.MaxValue, VirtioNetRx.MinBuffer * VirtioNetRx.MaxBuffers);
+        _filters.LimitFrame(_config.ReadMtu() + VlanHeader);
         // Without MULTIQUEUE it follows the one pair [V §5.1.2].
         ushort? control = _device.Has(VirtioNetFeatures.ControlQueue) ? (ushort)2 : null;
         VirtioNetQueues queues = VirtioNetQueues.Make(_device, _arena, _options, control, Offloads());
