@@ -68,10 +68,11 @@ public sealed class VhostUserDeviceTests : IDisposable
     public void A_ring_without_vector_signals_nobody()
     {
         VhostUserDevice device = Open("blk");
+        using IDeviceInterrupts interrupts = device.EnableInterrupts(InterruptKind.MsiX, 1);
         device.StartRing(0, 64, 0, new Iova(0x1000000), new Iova(0x1000000), new Iova(0x1000000), null);
-        device.Synchronize();
-        Assert.True(_peer.HasNoCall(0));
-        Assert.Contains("13:256,0", _peer.Heard);
+        // There is an eventfd all the same: some back ends cannot do without.
+        _peer.Call(0);
+        Assert.Equal(0u, Descriptor.Poll(0, interrupts.EventOf(0)));
     }
 
     [Fact]
