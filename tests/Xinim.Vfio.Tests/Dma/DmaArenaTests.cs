@@ -50,7 +50,7 @@ public sealed class DmaArenaTests : IDisposable
 
     [Theory]
     [InlineData(0u, 8u)]
-    [InlineData(8u, 4u)]
+    [InlineData(16u, 4u)]
     [InlineData(28u, 1u)]
     [InlineData(uint.MaxValue, 1u)]
     public void A_part_cannot_leave_its_block(uint offset, uint count)
