@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Xinim.Drivers.Virtio;
 using Xinim.Drivers.Virtio.Transports;
 using Xinim.Ipc.Protocols;
@@ -169,7 +168,7 @@ public sealed class VirtioNetDriver : INetworkDriver
     {
         _device.Negotiate(offered => VirtioNetFeatures.Choose(offered, _options.VlanFilter) | _options.QueueFeatures);
         _arena.Reset();
-        _mac = _config.ReadMac() ?? MadeUpMac();
+        _mac = _options.Mac ?? _config.ReadMac() ?? MadeUpMac(_transport.Name);
         _filters.LimitFrame(_config.ReadMtu() + VlanHeader);
         // Without MULTIQUEUE it follows the one pair [V §5.1.2].
         ushort? control = _device.Has(VirtioNetFeatures.ControlQueue) ? (ushort)2 : null;
@@ -181,6 +180,8 @@ public sealed class VirtioNetDriver : INetworkDriver
         _announcement = new VirtioNetAnnouncement(_arena, _mac);
         _device.Begin();
         _queues = queues;
+        if (_options.Mac is { } own && _device.Has(VirtioNetFeatures.ControlMac) && !queues.Control!.Do(VirtioNetControl.SetMac, own))
+            throw new DeviceFaultException($"{_transport.Name} refuses the address {own} (VIRTIO_NET_ERR) [V §5.1.6.5.2]");
         Apply(queues, fresh: true);
         LookAtDevice();
     }
@@ -211,12 +212,15 @@ public sealed class VirtioNetDriver : INetworkDriver
         _ = control.Do(VirtioNetControl.AcknowledgeAnnounce, []);
     }
 
-    /// <summary>Locally administered [V §5.1.5].</summary>
-    private static MacAddress MadeUpMac()
+    /// <summary>Locally administered [V §5.1.5], and made of the device's name: a driver's successor has the same.</summary>
+    private static MacAddress MadeUpMac(string name)
     {
-        Span<byte> mac = stackalloc byte[6];
-        RandomNumberGenerator.Fill(mac);
-        mac[0] = (byte)((mac[0] & 0xfc) | 2);
-        return MacAddress.From(mac);
+        // FNV-1a, 64 bits.
+        ulong hash = 0xcbf29ce484222325;
+        foreach (char character in name) hash = unchecked((hash ^ character) * 0x100000001b3);
+        Span<byte> bytes = stackalloc byte[8];
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt64LittleEndian(bytes, hash);
+        bytes[0] = (byte)((bytes[0] & 0xfc) | 2);
+        return MacAddress.From(bytes);
     }
 }
