@@ -83,11 +83,11 @@ internal struct BufferLedger
     public uint Close(uint id, uint written)
     {
         ulong[] buffers = _buffers;
-        if (id >= (uint)buffers.Length) ThrowNotOutstanding(id);
+        if (id >= (uint)buffers.Length) ThrowReturn(id, written);
         ulong buffer = buffers[id];
-        // At most 32768 are out, so that this also tells those that the device was not shown yet.
-        if (buffer == 0 || (ushort)(Published - 1 - (uint)(buffer >> OrderShift)) >= VirtQueueLayout.MaxSize) ThrowNotOutstanding(id);
-        if (written > (uint)buffer) ThrowTooLong(id, written);
+        // At most 32768 are out, so that the place in the order tells those that the device was not shown yet.
+        if (buffer == 0 || (ushort)(Published - 1 - (uint)(buffer >> OrderShift)) >= VirtQueueLayout.MaxSize || written > (uint)buffer)
+            ThrowReturn(id, written);
         buffers[id] = 0;
         GiveBack(id);
         Taken++;
@@ -113,11 +113,10 @@ internal struct BufferLedger
     public void BeginBatch(uint last, uint written, uint limit)
     {
         ulong[] buffers = _buffers;
-        if (last >= (uint)buffers.Length) ThrowNotOutstanding(last);
+        if (last >= (uint)buffers.Length) ThrowReturn(last, written);
         ulong buffer = buffers[last];
         uint before = (ushort)((uint)(buffer >> OrderShift) - Taken);
-        if (buffer == 0 || before >= limit) ThrowNotOutstanding(last);
-        if (written > (uint)buffer) ThrowTooLong(last, written);
+        if (buffer == 0 || before >= limit || written > (uint)buffer) ThrowReturn(last, written);
         _batchEnd = Taken + before + 1;
         _batchWritten = written;
     }
@@ -144,10 +143,10 @@ internal struct BufferLedger
         => throw new DeviceFaultException($"{_name}: used index {index} after {(ushort)Taken}, with {Published - Taken} buffers out [V §2.7.8]");
 
     [DoesNotReturn]
-    private readonly void ThrowNotOutstanding(uint id)
-        => throw new DeviceFaultException($"{_name}: buffer {id} came back and is not one that the device has ({Published - Taken} are out) [V §2.7.8, §2.8.13]");
+    private readonly void ThrowReturn(uint id, uint written) => throw new DeviceFaultException($"{_name}: {WrongReturn(id, written)}");
 
-    [DoesNotReturn]
-    private readonly void ThrowTooLong(uint id, uint written)
-        => throw new DeviceFaultException($"{_name}: {written} bytes written to buffer {id}, which has room for {(uint)_buffers[id]} [V §2.7.8, §2.8.4]");
+    private readonly string WrongReturn(uint id, uint written)
+        => id < (uint)_buffers.Length && _buffers[id] != 0 && written > (uint)_buffers[id]
+            ? $"{written} bytes written to buffer {id}, which has room for {(uint)_buffers[id]} [V §2.7.8, §2.8.4]"
+            : $"buffer {id} came back and is not one that the device has ({Published - Taken} are out) [V §2.7.8, §2.8.13]";
 }
