@@ -16,7 +16,7 @@ usage() {
 Usage: scripts/test.sh [unit|native|lab|all]
 
   unit     what needs neither root, nor QEMU, nor the network
-  native   what runs QEMU's device models in another process (trait needs=qemu), and fault campaigns
+  native   what runs device models and back ends of QEMU and DPDK in other processes (trait needs=qemu), and fault campaigns
   lab      tests/Xinim.Lab.Tests, on VFIO in a virtual machine and in one without IOMMU, and a small fault campaign
   all      every test (default)
 
