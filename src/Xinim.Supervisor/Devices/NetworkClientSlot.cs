@@ -40,7 +40,7 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     private bool _announced;
     private long? _broken;
     private bool _attachSent;
-    private NetworkFilters _filters;
+    private NetworkFilters? _filters;
 
     /// <summary>The driver is being started with filters that are forgotten meanwhile.</summary>
     private bool _stale;
@@ -130,14 +130,14 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     internal NetworkFilters OnStarting()
     {
         _stale = false;
-        return _filters;
+        return _filters ?? default;
     }
 
     internal void OnReady()
     {
         _carried = Sum(_carried, _current);
         _current = default;
-        if (_stale) device.TryAsk(ControlMessage.SetFilters, _filters, default, _ => { });
+        if (_stale) AskForNone();
         AskFilters();
         if (_memory is not null) Attach();
     }
@@ -270,8 +270,14 @@ internal sealed class NetworkClientSlot(ManagedDevice device, ILogger log) : IDi
     private void ForgetFilters()
     {
         _wanted = null;
-        _filters = default;
-        _stale = !device.TryAsk(ControlMessage.SetFilters, _filters, default, _ => { });
+        _stale |= !AskForNone() && _filters is not null;
+        _filters = null;
+    }
+
+    private bool AskForNone()
+    {
+        NetworkFilters none = default;
+        return device.TryAsk(ControlMessage.SetFilters, none, default, _ => { });
     }
 
     private void OnStatistics(ChannelMessage reply)
