@@ -2,6 +2,7 @@ using Xinim.Faults.Campaigns;
 using Xinim.Faults.Model;
 using Xinim.Faults.Traffic;
 using Xinim.Net.Traffic;
+using Xinim.TestKit.E1000;
 
 namespace Xinim.Faults.Tests;
 
@@ -38,6 +39,26 @@ public sealed class ModelCampaignTests
     {
         (Ledger ledger, _) = Run(new ModelFault("planted", (bench, _) => bench.Forget()), 1);
         Assert.Contains("does not hold", Assert.Single(ledger.Breaches), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_driver_that_blames_a_good_device_is_a_breach()
+    {
+        int made = 0;
+        Ledger ledger = new();
+        Report report = new(null);
+        using ModelCampaign campaign = new(new CampaignOptions { Count = 40, Seed = 3, FaultsPerDriver = 1 }, [new ModelFault("quiet", (_, _) => { })], ledger, report)
+        {
+            Make = (kind, run) =>
+            {
+                ModelBench bench = new(kind, run);
+                if (++made == 10) bench.Model.Misbehaviour = E1000Misbehaviour.Removed;
+                return bench;
+            },
+        };
+        campaign.Run(0, () => { });
+        Assert.Contains("blames a good device", Assert.Single(ledger.Breaches), StringComparison.Ordinal);
+        Assert.Equal((40, 1), (report.Faults, report.Count(Effect.Unrecovered)));
     }
 
     [Fact]

@@ -20,7 +20,7 @@ internal sealed class NetworkSlot(ManagedDevice device, ILogger log) : ClientSlo
         "rxDropped", "txRejected", "txErrors", "interrupts", "doorbells",
     ];
 
-    private NetworkFilters _filters;
+    private NetworkFilters? _filters;
 
     /// <summary>The driver is being started with filters that are forgotten meanwhile.</summary>
     private bool _stale;
@@ -48,7 +48,7 @@ internal sealed class NetworkSlot(ManagedDevice device, ILogger log) : ClientSlo
     internal override NetworkFilters OnStarting()
     {
         _stale = false;
-        return _filters;
+        return _filters ?? default;
     }
 
     internal override string Adopt(ChannelMessage ready)
@@ -98,15 +98,21 @@ internal sealed class NetworkSlot(ManagedDevice device, ILogger log) : ClientSlo
 
     protected override void RestoreWishes()
     {
-        if (_stale) Device.TryAsk(ControlMessage.SetFilters, _filters, default, _ => { });
+        if (_stale) AskForNone();
         AskFilters();
     }
 
     protected override void ForgetWishes()
     {
         _wanted = null;
-        _filters = default;
-        _stale = !Device.TryAsk(ControlMessage.SetFilters, _filters, default, _ => { });
+        _stale |= !AskForNone() && _filters is not null;
+        _filters = null;
+    }
+
+    private bool AskForNone()
+    {
+        NetworkFilters none = default;
+        return Device.TryAsk(ControlMessage.SetFilters, none, default, _ => { });
     }
 
     private void AskFilters()
