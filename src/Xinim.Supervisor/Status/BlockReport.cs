@@ -4,8 +4,19 @@ using Xinim.Ipc.Protocols;
 namespace Xinim.Supervisor.Status;
 
 /// <summary>What a report says of a disk.</summary>
-public sealed record BlockReport(ulong Bytes, ulong Blocks, uint BlockBytes, uint PhysicalBlockBytes, bool ReadOnly, bool WriteCache, bool Discard, string Serial, string Model)
+public sealed record BlockReport(ulong Bytes, ulong Blocks, uint BlockBytes, uint PhysicalBlockBytes, bool ReadOnly, bool WriteCache, string Serial, string Model)
 {
+    /// <summary>What it can do, by name.</summary>
+    public required IReadOnlyList<string> Features { get; init; }
+
+    public required uint MaxRequestBytes { get; init; }
+
+    public required uint MaxSegments { get; init; }
+
+    public required uint QueueDepth { get; init; }
+
+    public required uint Queues { get; init; }
+
     /// <summary>Bytes with a decimal prefix, as disks are sold: 512 B, 8.59 GB.</summary>
     public static string Size(ulong bytes)
     {
@@ -16,9 +27,22 @@ public sealed record BlockReport(ulong Bytes, ulong Blocks, uint BlockBytes, uin
         return string.Create(CultureInfo.InvariantCulture, $"{(unit == 0 ? bytes : Math.Round(value, value < 10 ? 2 : value < 100 ? 1 : 0))} {units[unit]}");
     }
 
-    internal static BlockReport Of(in BlockDeviceInfo info) => new(
+    private static readonly (BlockFeatures Feature, string Name)[] Names =
+    [
+        (BlockFeatures.Flush, "flush"), (BlockFeatures.Fua, "fua"), (BlockFeatures.WriteCacheSwitch, "write-cache-switch"), (BlockFeatures.Discard, "discard"),
+        (BlockFeatures.WriteZeroes, "write-zeroes"), (BlockFeatures.ZeroesMayUnmap, "zeroes-may-unmap"), (BlockFeatures.Rotational, "rotational"), (BlockFeatures.Removable, "removable"),
+    ];
+
+    internal static BlockReport Of(BlockDeviceInfo info) => new(
         info.Bytes, info.Blocks, info.LogicalBlockBytes, info.PhysicalBlockBytes, info.Has(BlockFeatures.ReadOnly), info.Has(BlockFeatures.WriteCache),
-        info.Has(BlockFeatures.Discard), Clean(info.Serial), Clean(info.Model));
+        Clean(info.Serial), Clean(info.Model))
+    {
+        Features = [.. Names.Where(known => (info.Features & known.Feature) != 0).Select(known => known.Name)],
+        MaxRequestBytes = info.MaxRequestBytes,
+        MaxSegments = info.MaxSegments,
+        QueueDepth = info.QueueDepth,
+        Queues = info.Queues,
+    };
 
     /// <summary>For the log.</summary>
     internal static string Describe(in BlockDeviceInfo info)
