@@ -1,3 +1,4 @@
+using Xinim.Drivers.Block;
 using Xinim.Drivers.Network;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Protocols;
@@ -23,6 +24,10 @@ public sealed class DriverEntry
     /// <summary>A NIC's driver.</summary>
     public static DriverEntry Network(Func<DriverContext, INetworkDriver> make, int vectors = 1) =>
         new(vectors, (context, setup) => new NetworkLoop(setup, make(context)));
+
+    /// <summary>A disk's driver.</summary>
+    public static DriverEntry Block(Func<DriverContext, IBlockDriver> make, int vectors = 1) =>
+        new(vectors, (context, setup) => new BlockLoop(setup, make(context)));
 
     internal IDriverLoop MakeLoop(DriverContext context, LoopSetup setup) => _make(context, setup);
 }

@@ -1,45 +1,50 @@
 using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
-using Xinim.Ipc;
-using Xinim.Ipc.Channels;
 using Xinim.Ipc.Protocols;
 
-namespace Xinim.Net.Ports;
+namespace Xinim.Ipc.Channels;
 
 /// <summary>A client's connection to the daemon: questions with answers, and news in between.</summary>
-public sealed class PortControl : IDisposable
+public sealed class DaemonConnection : IDisposable
 {
     private readonly Channel _channel;
     private readonly TimeSpan _limit;
+    private readonly Func<string, Exception> _failure;
     private uint _lastRequest;
 
-    private PortControl(Channel channel, TimeSpan limit)
+    private DaemonConnection(Channel channel, TimeSpan limit, Func<string, Exception> failure)
     {
         _channel = channel;
         _limit = limit;
+        _failure = failure;
     }
 
     /// <summary>Readable when news are waiting.</summary>
     public SafeFileHandle Handle => _channel.Handle;
 
+    /// <param name="socket">Null for the usual one.</param>
+    /// <param name="limit">For answers.</param>
+    /// <param name="failure">Makes the caller's exception of a message; whatever goes wrong later is thrown so.</param>
     /// <exception cref="LinuxException">No daemon listens there, or this user may not connect.</exception>
-    public static PortControl Connect(string? socket, TimeSpan limit) => new(ChannelListener.Connect(socket ?? RuntimePaths.Socket), limit);
+    public static DaemonConnection Connect(string? socket, TimeSpan limit, Func<string, Exception> failure)
+        => new(ChannelListener.Connect(socket ?? RuntimePaths.Socket), limit, failure);
 
-    /// <summary>Asks for a device. Its link may change, or the daemon its mind, while the driver is still being told.</summary>
-    /// <exception cref="NetworkPortException">Refused, or no answer; the message says why.</exception>
-    public ChannelMessage Open(in OpenNetworkMessage wish) => Ask(ClientMessage.OpenNetwork, wish, ClientMessage.Opened, news =>
-    {
-        using (news)
+    /// <summary>Asks for a device. There may be news of it, or the daemon may change its mind, while the driver is still being told.</summary>
+    /// <param name="question">The class's wish.</param>
+    public ChannelMessage Open<T>(ClientMessage question, in T wish)
+        where T : unmanaged
+        => Ask(question, wish, ClientMessage.Opened, news =>
         {
-            if (news.Header.Type == (uint)ClientMessage.Closed) throw new NetworkPortException(news.Text);
-        }
-    });
+            using (news)
+            {
+                if (news.Header.Type == (uint)ClientMessage.Closed) throw _failure(news.Text);
+            }
+        });
 
     /// <summary>Asks and waits for the answer.</summary>
     /// <param name="wanted">The answer's type.</param>
     /// <param name="onNews">Gets, and owns, what comes in between; without it, anything else is an error.</param>
-    /// <exception cref="NetworkPortException">Refused, or no answer; the message says why.</exception>
     public ChannelMessage Ask<T>(ClientMessage question, in T payload, ClientMessage wanted, Action<ChannelMessage>? onNews = null)
         where T : unmanaged
         => AskBytes(question, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in payload)), wanted, onNews);
@@ -48,7 +53,6 @@ public sealed class PortControl : IDisposable
     public ChannelMessage AskText(ClientMessage question, string text, ClientMessage wanted) => AskBytes(question, Encoding.UTF8.GetBytes(text), wanted, null);
 
     /// <summary>Tells the daemon something that has no answer.</summary>
-    /// <exception cref="NetworkPortException">The daemon is gone.</exception>
     public void Tell(ClientMessage what, uint generation, string text)
     {
         try
@@ -57,7 +61,7 @@ public sealed class PortControl : IDisposable
         }
         catch (ChannelException exception)
         {
-            throw new NetworkPortException($"the connection to the daemon broke: {exception.Message}");
+            throw _failure($"the connection to the daemon broke: {exception.Message}");
         }
     }
 
@@ -66,11 +70,11 @@ public sealed class PortControl : IDisposable
     {
         try
         {
-            return _channel.TryReceive(out ChannelMessage? message) ? message : throw new NetworkPortException("the daemon closed the connection");
+            return _channel.TryReceive(out ChannelMessage? message) ? message : throw _failure("the daemon closed the connection");
         }
         catch (ChannelException exception)
         {
-            throw new NetworkPortException($"the connection to the daemon broke: {exception.Message}");
+            throw _failure($"the connection to the daemon broke: {exception.Message}");
         }
     }
 
@@ -95,13 +99,13 @@ public sealed class PortControl : IDisposable
                 using (answer)
                 {
                     bool reason = answer.Header.Type is (uint)ClientMessage.Refused or (uint)ClientMessage.Closed;
-                    throw new NetworkPortException(reason ? answer.Text : $"the daemon answered {answer.Header.Type} to {question}");
+                    throw _failure(reason ? answer.Text : $"the daemon answered {answer.Header.Type} to {question}");
                 }
             }
         }
         catch (ChannelException exception)
         {
-            throw new NetworkPortException($"the daemon does not answer: {exception.Message}");
+            throw _failure($"the daemon does not answer: {exception.Message}");
         }
     }
 }
