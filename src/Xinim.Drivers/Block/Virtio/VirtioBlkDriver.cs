@@ -40,16 +40,24 @@ public sealed class VirtioBlkDriver : IBlockDriver
 
     /// <exception cref="ArgumentException">An option is unknown or out of range.</exception>
     /// <exception cref="DeviceFaultException">The device is no virtio block device, or broken.</exception>
-    public VirtioBlkDriver(DriverContext context, VirtioBlkOptions? options = null)
+    public VirtioBlkDriver(DriverContext context)
+        : this(VirtioTransports.Open(context), context.Arena, context.Log, VirtioBlkOptions.Parse(context.Options))
     {
-        _options = options ?? VirtioBlkOptions.Parse(context.Options);
-        _transport = VirtioTransports.Open(context);
-        if (_transport.Type != VirtioDeviceType.Block) throw new DeviceFaultException($"{_transport.Name} is a virtio device of type {(uint)_transport.Type}, no block device (2) [V §5]");
-        _device = new VirtioDevice(_transport);
+    }
+
+    /// <param name="transport">Owned.</param>
+    /// <param name="arena">For the queues.</param>
+    /// <inheritdoc cref="VirtioBlkDriver(DriverContext)"/>
+    public VirtioBlkDriver(IVirtioTransport transport, DmaArena arena, Action<string> log, VirtioBlkOptions options)
+    {
+        if (transport.Type != VirtioDeviceType.Block) throw new DeviceFaultException($"{transport.Name} is a virtio device of type {(uint)transport.Type}, no block device (2) [V §5]");
+        _options = options;
+        _transport = transport;
+        _device = new VirtioDevice(transport);
         _config = new VirtioBlkConfig(_device);
-        _vectors = new VirtioVectors(_transport.Vectors, queues: 1);
-        _arena = context.Arena;
-        _log = context.Log;
+        _vectors = new VirtioVectors(transport.Vectors, queues: 1);
+        _arena = arena;
+        _log = log;
     }
 
     public bool Busy => Array.Exists(_queues, queue => queue.Busy) || _intake.HasRefusals;

@@ -33,16 +33,24 @@ public sealed class VirtioNetDriver : INetworkDriver
 
     /// <exception cref="ArgumentException">An option is unknown or out of range.</exception>
     /// <exception cref="DeviceFaultException">The device is no virtio network device, or broken.</exception>
-    public VirtioNetDriver(DriverContext context, VirtioNetOptions? options = null)
+    public VirtioNetDriver(DriverContext context)
+        : this(VirtioTransports.Open(context), context.Arena, context.Log, VirtioNetOptions.Parse(context.Options))
     {
-        _options = options ?? VirtioNetOptions.Parse(context.Options);
-        _transport = VirtioTransports.Open(context);
-        if (_transport.Type != VirtioDeviceType.Network) throw new DeviceFaultException($"{_transport.Name} is a virtio device of type {(uint)_transport.Type}, no network device (1) [V §5]");
-        _device = new VirtioDevice(_transport);
+    }
+
+    /// <param name="transport">Owned.</param>
+    /// <param name="arena">For the queues.</param>
+    /// <inheritdoc cref="VirtioNetDriver(DriverContext)"/>
+    public VirtioNetDriver(IVirtioTransport transport, DmaArena arena, Action<string> log, VirtioNetOptions options)
+    {
+        if (transport.Type != VirtioDeviceType.Network) throw new DeviceFaultException($"{transport.Name} is a virtio device of type {(uint)transport.Type}, no network device (1) [V §5]");
+        _options = options;
+        _transport = transport;
+        _device = new VirtioDevice(transport);
         _config = new VirtioNetConfig(_device);
-        _vectors = new VirtioVectors(_transport.Vectors, queues: 2);
-        _arena = context.Arena;
-        _log = context.Log;
+        _vectors = new VirtioVectors(transport.Vectors, queues: 2);
+        _arena = arena;
+        _log = log;
     }
 
     public bool TxBusy => _queues is { } queues && queues.Tx.Busy;
