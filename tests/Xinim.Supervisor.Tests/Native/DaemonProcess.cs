@@ -10,21 +10,27 @@ namespace Xinim.Supervisor.Tests.Native;
 /// <summary>The published daemon with one device model, ready.</summary>
 internal sealed class DaemonProcess : IDisposable
 {
+    /// <summary>Of a device whose drivers are killed more often in a row than anybody's.</summary>
+    public const string NeverGivenUp = """ "restart": { "firstPause": 0, "maxPause": 0, "giveUpAfter": 0 } """;
+
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-daemon-");
     private readonly Process _process;
     private readonly ConcurrentQueue<string> _log = new();
     private readonly ManualResetEventSlim _started = new();
+    private readonly bool _wait;
 
     /// <param name="environment">Beside the test's own.</param>
     public DaemonProcess(params IEnumerable<(string Name, string Value)> environment)
-        : this("""{ "device": "remote:e1000" }""", environment)
+        : this("""{ "device": "remote:e1000" }""", environment: environment)
     {
     }
 
     /// <param name="device">As in the configuration.</param>
+    /// <param name="wait">For its driver.</param>
     /// <param name="environment">Beside the test's own.</param>
-    public DaemonProcess(string device, params IEnumerable<(string Name, string Value)> environment)
+    public DaemonProcess(string device, bool wait = true, params IEnumerable<(string Name, string Value)> environment)
     {
+        _wait = wait;
         string configuration = Path.Combine(_folder.FullName, "xinim.json");
         File.WriteAllText(configuration, $$"""{ "socket": "{{Socket}}", "devices": [ {{device}} ] }""");
         ProcessStartInfo start = new(Path.Combine(Machine.Binaries, "xinim"), ["daemon", "--config", configuration]) { RedirectStandardOutput = true };
@@ -37,7 +43,7 @@ internal sealed class DaemonProcess : IDisposable
     }
 
     /// <summary>Ready is when a client is served; the log says what happens until then.</summary>
-    private static bool IsReady(string line) => line.Contains(" ready after ", StringComparison.Ordinal);
+    private bool IsReady(string line) => line.Contains(" ready after ", StringComparison.Ordinal) || (!_wait && line.Contains("waiting for", StringComparison.Ordinal));
 
     private void Heard(string? line)
     {

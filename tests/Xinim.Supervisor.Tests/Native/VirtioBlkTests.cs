@@ -11,7 +11,6 @@ namespace Xinim.Supervisor.Tests.Native;
 public sealed class VirtioBlkTests : IDisposable
 {
     private const int Sectors = 16384;
-    private const string Restart = """ "restart": { "firstPause": 0, "maxPause": 0, "giveUpAfter": 0 } """;
     private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(50);
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-blk-");
 
@@ -24,7 +23,7 @@ public sealed class VirtioBlkTests : IDisposable
     {
         string image = MakeImage();
         using DaemonProcess daemon = new($$"""
-            { "device": "remote:virtio-blk-pci", "drives": [ "{{image}}" ], "properties": { "num-queues": "{{queues}}", "packed": "on" }, "options": { "packed": {{packed}}, "queues": {{queues}} }, {{Restart}} }
+            { "device": "remote:virtio-blk-pci", "drives": [ "{{image}}" ], "properties": { "num-queues": "{{queues}}", "packed": "on" }, "options": { "packed": {{packed}}, "queues": {{queues}} }, {{DaemonProcess.NeverGivenUp}} }
             """);
         using BlockClient disk = Open(daemon);
         DiskWorkers workers = new(disk);
@@ -38,7 +37,7 @@ public sealed class VirtioBlkTests : IDisposable
     {
         using StorageDaemon back = new(_folder.FullName, Sectors);
         back.Start();
-        using DaemonProcess daemon = new($$"""{ "device": "vhost-user-blk:{{back.Socket}}", {{Restart}} }""");
+        using DaemonProcess daemon = new($$"""{ "device": "vhost-user-blk:{{back.Socket}}", {{DaemonProcess.NeverGivenUp}} }""");
         using BlockClient disk = Open(daemon);
         await disk.WriteZeroesAsync(0, Sectors, cancellation: TestContext.Current.CancellationToken);
         DiskWorkers workers = new(disk);
@@ -97,7 +96,7 @@ public sealed class VirtioBlkTests : IDisposable
     public void What_others_read_in_the_image_is_what_was_written()
     {
         string image = MakeImage();
-        using DaemonProcess daemon = new($$"""{ "device": "remote:virtio-blk-pci", "drives": [ "{{image}}" ], {{Restart}} }""");
+        using DaemonProcess daemon = new($$"""{ "device": "remote:virtio-blk-pci", "drives": [ "{{image}}" ], {{DaemonProcess.NeverGivenUp}} }""");
         using (BlockClient disk = Open(daemon))
         {
             using BlockBuffer buffer = disk.Rent(1 << 20);
