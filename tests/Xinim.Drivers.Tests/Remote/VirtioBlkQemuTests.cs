@@ -169,12 +169,14 @@ public sealed class VirtioBlkQemuTests : IDisposable
             disk.Poll();
             disk.Driver.ArmInterrupts();
             disk.Poll();
-            if (disk.Driver.Busy)
+            while (disk.Driver.Busy)
             {
+                // One of the former round may come late, as a call for nothing.
                 Assert.True(disk.AwaitInterrupt(10_000), $"an answer came, round {i}");
                 interrupts++;
-                disk.Driver.OnInterrupt(0);
-                disk.Interrupts.Acknowledge(0);
+                Handle(disk);
+                disk.Poll();
+                disk.Driver.ArmInterrupts();
                 disk.Poll();
             }
 
@@ -184,9 +186,22 @@ public sealed class VirtioBlkQemuTests : IDisposable
         }
 
         Assert.NotEqual(0, interrupts);
-        // Nobody asked to be woken.
-        Assert.Equal(BlockStatus.Ok, disk.Run(BlockOperation.Read, 0, 1, 0, Sector));
-        Assert.False(disk.AwaitInterrupt(20));
+        // Nobody asks to be woken: at the most the last round's comes late.
+        bool silent = false;
+        for (int tries = 0; tries < 3 && !silent; tries++)
+        {
+            Assert.Equal(BlockStatus.Ok, disk.Run(BlockOperation.Read, 0, 1, 0, Sector));
+            silent = !disk.AwaitInterrupt(20);
+            if (!silent) Handle(disk);
+        }
+
+        Assert.True(silent, "each answer came with an interrupt");
+    }
+
+    private static void Handle(QemuDisk disk)
+    {
+        disk.Driver.OnInterrupt(0);
+        disk.Interrupts.Acknowledge(0);
     }
 
     [Fact]
