@@ -1,3 +1,4 @@
+using Xinim.Drivers.Console.Virtio;
 using Xinim.Drivers.Hosting;
 using Xinim.Drivers.Network.E1000;
 using Xinim.Drivers.Network.Virtio;
@@ -6,4 +7,5 @@ return DriverProcess.Run(new Dictionary<string, DriverEntry>
 {
     ["e1000"] = DriverEntry.Network(context => new E1000Driver(context)),
     ["virtio-net"] = DriverEntry.Network(context => new VirtioNetDriver(context), VirtioNetDriver.Vectors),
+    ["virtio-console"] = DriverEntry.Console(context => new VirtioConsoleDriver(context), VirtioConsoleDriver.Vectors),
 });

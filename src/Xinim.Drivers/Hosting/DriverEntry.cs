@@ -1,3 +1,4 @@
+using Xinim.Drivers.Console;
 using Xinim.Drivers.Network;
 using Xinim.Ipc.Channels;
 using Xinim.Vfio;
@@ -22,6 +23,10 @@ public sealed class DriverEntry
     /// <summary>A NIC's driver.</summary>
     public static DriverEntry Network(Func<DriverContext, INetworkDriver> make, int vectors = 1) =>
         new(vectors, (context, setup) => new NetworkLoop(setup, make(context)));
+
+    /// <summary>A console device's driver.</summary>
+    public static DriverEntry Console(Func<DriverContext, IConsoleDriver> make, int vectors = 1) =>
+        new(vectors, (context, setup) => new ConsoleLoop(setup, make(context)));
 
     internal IDriverLoop MakeLoop(DriverContext context, LoopSetup setup) => _make(context, setup);
 }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Rings;
 using Xinim.Net.Ports;
+using Xinim.Serial.Ports;
 
 namespace Xinim.Host.Commands;
 
@@ -29,7 +30,7 @@ internal static class CommandErrors
         {
             return Say(environment, $"the daemon's answer cannot be read ({exception.Message}); is it of another version?", Failed);
         }
-        catch (Exception exception) when (exception is NetworkPortException or ChannelException or RingException or IOException or UnauthorizedAccessException)
+        catch (Exception exception) when (exception is NetworkPortException or ConsolePortException or ChannelException or RingException or IOException or UnauthorizedAccessException)
         {
             return Say(environment, exception.Message, Failed);
         }

@@ -39,11 +39,11 @@ internal static class StatusCommand
     private static IReadOnlyList<string> Row(DeviceReport device) =>
     [
         device.Name, device.Device, device.Ids, device.Driver, device.Pid is { } pid ? Text((ulong)pid) : "-", Text(device.User), device.State.ToString(),
-        Text(device.Generation), Text(device.Restarts), device.Link ?? "-", Count(device, "rxFrames"), Count(device, "txFrames"), Count(device, "rxMissed"),
+        Text(device.Generation), Text(device.Restarts), device.Link ?? (device.Ports is { } ports ? $"{ports.Count} ports" : "-"), Count(device, "rxFrames"), Count(device, "txFrames"), Count(device, "rxMissed"),
         Text(device.Errors), device.Client ?? "-", device.Iommu ? "IOMMU" : "UNSAFE DMA",
     ];
 
-    private static string Count(DeviceReport device, string name) => Text(device.Counters.GetValueOrDefault(name));
+    private static string Count(DeviceReport device, string name) => device.Counters.TryGetValue(name, out ulong count) ? Text(count) : "-";
 
     private static string Text(ulong number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -59,6 +59,15 @@ public enum ClientMessage : uint
 
     /// <summary>← daemon: not done, with the reason as text.</summary>
     Refused = 17,
+
+    /// <summary>
+    /// → daemon: <see cref="OpenConsoleMessage"/>. Answer: Refused, or Opened with <see cref="OpenedConsoleMessage"/> and the handles: rings, the client's
+    /// doorbell, the driver's. Reopened follows with the same payload and the new rings.
+    /// </summary>
+    OpenConsole = 32,
+
+    /// <summary>← daemon, unasked: <see cref="ConsolePortInfo"/> of the client's port.</summary>
+    PortChanged = 33,
 }
 
 /// <summary>What a client wants to hold.</summary>

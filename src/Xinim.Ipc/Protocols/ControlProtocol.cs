@@ -64,6 +64,18 @@ public enum ControlMessage : uint
 
     /// <summary>← driver, unasked and first of all, generation 0: the names of the drivers that it has, between blanks.</summary>
     Hello = 22,
+
+    /// <summary>→ driver of a console device: <see cref="OpenPortMessage"/>. Answer: Done or Refused.</summary>
+    OpenPort = 32,
+
+    /// <summary>→ driver of a console device: the number of a port (uint), whose client is gone. Answer: Done.</summary>
+    ClosePort = 33,
+
+    /// <summary>← driver of a console device, unasked: <see cref="ConsolePortInfo"/>.</summary>
+    PortChanged = 34,
+
+    /// <summary>← driver of a console device, unasked: <see cref="PortFaultMessage"/>.</summary>
+    PortFault = 35,
 }
 
 /// <summary>What a driver is started with.</summary>
