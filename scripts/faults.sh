@@ -26,6 +26,7 @@ recovery took and whether any invariant broke. The last line is the verdict; the
   --device NAME     device model (default remote:e1000e; with --recovery remote:e1000), or two PCI addresses A,B of which the first
                     is the one that suffers
   --duration S      end after so many seconds
+  --jobs N          N campaigns beside each other, each with its part of the numbers; one result (only with --target model)
   --per-driver N    faults without effect until a driver is replaced (default 10; 1: effects are of that very fault)
   --kill-every S    instead: a transfer under one kill every S seconds, beside an undisturbed one before and after
   --recovery        instead: kill -9 to the next driver's first frame, with its parts, --count times

@@ -10,7 +10,7 @@ Usage: scripts/install.sh GROUP...
 Groups:
   build    what .NET Native AOT links with: a C compiler, zlib, the kernel's headers for user space
   lab      what scripts/lab.sh boots its guest with: QEMU, busybox, kernel module tools
-  remote   QEMU alone, for the device models that the tests reach over a socket
+  remote   QEMU and DPDK, for the device models and back ends that the tests reach over sockets
   bench    what Xinim is measured against: DPDK, fio and their helpers
   lint     shellcheck
   all      every group above
@@ -38,7 +38,7 @@ packages_of() {
       printf '%s\n' qemu-system-x86 qemu-utils seabios ipxe-qemu busybox-static kmod cpio xz-utils \
         zstd iproute2 iputils-ping pciutils util-linux
       ;;
-    remote) printf '%s\n' qemu-system-x86 seabios ipxe-qemu ;;
+    remote) printf '%s\n' qemu-system-x86 qemu-system-common seabios ipxe-qemu dpdk-dev ;;
     bench) printf '%s\n' dpdk dpdk-dev fio qemu-utils qemu-system-x86 iproute2 ethtool ;;
     lint) echo shellcheck ;;
     all)

@@ -7,6 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly RESULTS=artifacts/test-results
 readonly LAB=Xinim.Lab.Tests
+# Seconds that a fault campaign may take with its build and its guest's boot: many times what it takes. One that hangs is a failure.
+readonly CAMPAIGN_LIMIT=900
 PASSED=0 FAILED=0 SKIPPED=0
 
 usage() {
@@ -14,7 +16,7 @@ usage() {
 Usage: scripts/test.sh [unit|native|lab|all]
 
   unit     what needs neither root, nor QEMU, nor the network
-  native   what runs QEMU's device models in another process (trait needs=qemu), and fault campaigns
+  native   what runs device models and back ends of QEMU and DPDK in other processes (trait needs=qemu), and fault campaigns
   lab      tests/Xinim.Lab.Tests, on VFIO in a virtual machine and in one without IOMMU, and a small fault campaign
   all      every test (default)
 
@@ -124,12 +126,13 @@ campaign() {
   local log="$RESULTS/faults-$1.log" status=0
   printf 'fault campaign: %s\n' "$1"
   mkdir -p "$RESULTS"
-  scripts/faults.sh "${@:2}" >"$log" 2>"$log.progress" </dev/null || status=$?
+  timeout --kill-after=30 "$CAMPAIGN_LIMIT" scripts/faults.sh "${@:2}" >"$log" 2>"$log.progress" </dev/null || status=$?
   tail -n 1 "$log"
   if ((status == 0)); then
     PASSED=$((PASSED + 1))
   else
     grep BROKEN "$log" | head -n 20 || tail -n 5 "$log.progress"
+    if ((status == 124 || status == 137)); then printf 'it did not end within %d s\n' "$CAMPAIGN_LIMIT"; fi
     problem "fault campaign $1: status $status; see $log"
   fi
 }

@@ -2,6 +2,7 @@ using Xinim.Faults.Campaigns;
 using Xinim.Faults.Model;
 using Xinim.Faults.Traffic;
 using Xinim.Net.Traffic;
+using Xinim.TestKit.E1000;
 
 namespace Xinim.Faults.Tests;
 
@@ -38,6 +39,50 @@ public sealed class ModelCampaignTests
     {
         (Ledger ledger, _) = Run(new ModelFault("planted", (bench, _) => bench.Forget()), 1);
         Assert.Contains("does not hold", Assert.Single(ledger.Breaches), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_driver_that_blames_a_good_device_is_a_breach()
+    {
+        int made = 0;
+        Ledger ledger = new();
+        Report report = new(null);
+        using ModelCampaign campaign = new(new CampaignOptions { Count = 40, Seed = 3, FaultsPerDriver = 1 }, [new ModelFault("quiet", (_, _) => { })], ledger, report)
+        {
+            Make = (kind, run) =>
+            {
+                ModelBench bench = new(kind, run);
+                if (++made == 10) bench.Model.Misbehaviour = E1000Misbehaviour.Removed;
+                return bench;
+            },
+        };
+        campaign.Run(0, () => { });
+        Assert.Contains("blames a good device", Assert.Single(ledger.Breaches), StringComparison.Ordinal);
+        Assert.Equal((40, 1), (report.Faults, report.Count(Effect.Unrecovered)));
+    }
+
+    [Fact]
+    public void Campaigns_beside_each_other_have_one_sum()
+    {
+        using MemoryStream memory = new();
+        using StreamWriter log = new(memory);
+        Ledger ledger = new();
+        Report report = new(log);
+        CampaignOptions options = new() { Count = 50, Seed = 5, FaultsPerDriver = 1 };
+        ModelFault[] faults = [new("quiet", (_, _) => { }), new("planted", (_, _) => throw new InvalidOperationException("planted"))];
+        (StreamCounts tx, StreamCounts rx) = ModelJobs.Run(3, options, faults, ledger, report, 100, () => { });
+
+        log.Flush();
+        string[][] lines = [.. System.Text.Encoding.UTF8.GetString(memory.ToArray()).TrimEnd().Split('\n').Select(line => line.Split('\t'))];
+        Assert.Equal(Enumerable.Range(100, 50), lines.Select(line => int.Parse(line[0], System.Globalization.CultureInfo.InvariantCulture)).Order());
+        int planted = lines.Count(line => line[2] == "planted");
+        Assert.Equal((50, planted, planted), (report.Faults, (int)report.Failures, (int)report.Count(Effect.Signal)));
+        Assert.Equal(planted, ledger.BreachCount);
+        Assert.NotEqual(0, planted);
+
+        using ModelCampaign alone = new(options, faults, new Ledger(), new Report(null));
+        alone.Run(100, () => { });
+        Assert.Equal((alone.Tx, alone.Rx), (tx, rx));
     }
 
     /// <summary>Rewrites every frame in packet memory, checksum and all.</summary>

@@ -17,6 +17,7 @@ internal static class FaultsCommand
 
     private static int Run(FaultsOptions options)
     {
+        options.Check();
         File.Delete(Path.Combine(DaemonTarget.Results, "daemon.log"));
         using StreamWriter log = new(Path.Combine(DaemonTarget.Results, "faults.tsv")) { AutoFlush = true };
         Ledger ledger = new();
@@ -30,9 +31,9 @@ internal static class FaultsCommand
 
     private static Frames OnModels(FaultsOptions options, Ledger ledger, Report report)
     {
-        using ModelCampaign campaign = new(options.Campaign, FaultCatalogue.Choose(ModelFault.All, fault => fault.Kind, options.Kinds), ledger, report);
-        campaign.Run(options.First, Progress(report, ledger));
-        return new Frames(campaign.Tx, campaign.Rx, 0);
+        IReadOnlyList<ModelFault> faults = FaultCatalogue.Choose(ModelFault.All, fault => fault.Kind, options.Kinds);
+        (StreamCounts tx, StreamCounts rx) = ModelJobs.Run(options.Jobs, options.Campaign, faults, ledger, report, options.First, Progress(report, ledger));
+        return new Frames(tx, rx, 0);
     }
 
     private static Frames OnDaemon(FaultsOptions options, Ledger ledger, Report report)
@@ -100,8 +101,8 @@ internal static class FaultsCommand
         long last = Stopwatch.GetTimestamp();
         return () =>
         {
-            if (Stopwatch.GetElapsedTime(last) < TimeSpan.FromSeconds(2)) return;
-            last = Stopwatch.GetTimestamp();
+            long before = Interlocked.Read(ref last);
+            if (Stopwatch.GetElapsedTime(before) < TimeSpan.FromSeconds(2) || Interlocked.CompareExchange(ref last, Stopwatch.GetTimestamp(), before) != before) return;
             Console.Error.WriteLine($"{report.Faults} faults, {report.Failures} drivers failed, {ledger.BreachCount} invariants broken, {report.PerMinute:0} a minute");
         };
     }

@@ -4,8 +4,18 @@ using Xinim.Faults.Campaigns;
 namespace Xinim.Faults;
 
 /// <summary>What was said on the command line; scripts/faults.sh explains it to users.</summary>
-internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, long First, string Device, string? Kinds, bool Json, TimeSpan? KillEvery, bool Recovery)
+internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, long First, string Device, string? Kinds, bool Json, TimeSpan? KillEvery, bool Recovery, int Jobs)
 {
+    private const int MaxJobs = 64;
+
+    /// <exception cref="CampaignException">They do not fit together.</exception>
+    public void Check()
+    {
+        if (Jobs is < 1 or > MaxJobs) throw new CampaignException($"--jobs {Jobs}: 1 to {MaxJobs}");
+        // With other targets a campaign measures times, and counts what its own process holds.
+        if (Jobs > 1 && Target != "model") throw new CampaignException($"--jobs {Jobs}: only with --target model; campaigns on {Target} would disturb each other");
+    }
+
     public static RootCommand Command(Func<FaultsOptions, int> run)
     {
         Option<string> target = new("--target") { Description = "Where drivers run", DefaultValueFactory = _ => "remote" };
@@ -20,9 +30,10 @@ internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, lo
         Option<double?> killEvery = new("--kill-every") { Description = "Measure a transfer under one kill every so many seconds" };
         Option<bool> recovery = new("--recovery") { Description = "Measure the time from kill -9 to the next driver's first frame" };
         Option<bool> json = new("--json") { Description = "Print the result as JSON" };
+        Option<int> jobs = new("--jobs") { Description = "Campaigns beside each other, on device models", DefaultValueFactory = _ => 1 };
         RootCommand command = new("Injects faults into running drivers and checks that nobody else is harmed")
         {
-            target, count, seed, first, device, kinds, duration, perDriver, killEvery, recovery, json,
+            target, count, seed, first, device, kinds, duration, perDriver, killEvery, recovery, json, jobs,
         };
         command.SetAction(result => run(new FaultsOptions(
             result.GetValue(target)!,
@@ -38,7 +49,8 @@ internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, lo
             result.GetValue(kinds),
             result.GetValue(json),
             Seconds(result.GetValue(killEvery)),
-            result.GetValue(recovery))));
+            result.GetValue(recovery),
+            result.GetValue(jobs))));
         return command;
     }
 

@@ -1,6 +1,8 @@
+using Xinim.Drivers.Block;
 using Xinim.Drivers.Console;
 using Xinim.Drivers.Network;
 using Xinim.Ipc.Channels;
+using Xinim.Ipc.Protocols;
 using Xinim.Vfio;
 using Xinim.Vfio.Dma;
 
@@ -24,6 +26,10 @@ public sealed class DriverEntry
     public static DriverEntry Network(Func<DriverContext, INetworkDriver> make, int vectors = 1) =>
         new(vectors, (context, setup) => new NetworkLoop(setup, make(context)));
 
+    /// <summary>A disk's driver.</summary>
+    public static DriverEntry Block(Func<DriverContext, IBlockDriver> make, int vectors = 1) =>
+        new(vectors, (context, setup) => new BlockLoop(setup, make(context)));
+
     /// <summary>A console device's driver.</summary>
     public static DriverEntry Console(Func<DriverContext, IConsoleDriver> make, int vectors = 1) =>
         new(vectors, (context, setup) => new ConsoleLoop(setup, make(context)));
@@ -38,7 +44,8 @@ public sealed class DriverEntry
 /// <param name="Work">The driver's own region.</param>
 /// <param name="Heart">Beaten by the loop.</param>
 /// <param name="Spin">Poll instead of sleeping.</param>
-internal sealed record LoopSetup(Channel Channel, uint Generation, IDeviceInterrupts Interrupts, DmaRegion Work, Heart Heart, bool Spin);
+/// <param name="Filters">For a NIC: what it starts with.</param>
+internal sealed record LoopSetup(Channel Channel, uint Generation, IDeviceInterrupts Interrupts, DmaRegion Work, Heart Heart, bool Spin, NetworkFilters Filters);
 
 /// <summary>The main loop of a driver process. Owns the driver.</summary>
 internal interface IDriverLoop : IDisposable

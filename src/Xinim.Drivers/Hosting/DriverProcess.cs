@@ -73,7 +73,7 @@ public static class DriverProcess
             {
                 Options = what.Options.ToDictionary(),
             };
-            LoopSetup setup = new(channel, generation, interrupts, region, new Heart(vital, what.HeartbeatPeriod), what.Poll != 0);
+            LoopSetup setup = new(channel, generation, interrupts, region, new Heart(vital, what.HeartbeatPeriod), what.Poll != 0, what.Filters);
             using IDriverLoop loop = entry.MakeLoop(context, setup);
             loop.Run(start.Header.Request);
             return ExitStopped;

@@ -12,10 +12,13 @@ internal sealed class NetworkLoop(LoopSetup setup, INetworkDriver driver) : Driv
 {
     private readonly INetworkDriver _driver = driver;
     private readonly TransmitSampler _sampler = new(setup.Heart.Signs);
+    private readonly NetworkFilters _filters = setup.Filters;
     private LinkState _reportedLink;
 
     protected override byte[] BringUp()
     {
+        // One that cannot do what its predecessor did never becomes Ready.
+        _driver.SetFilters(_filters);
         NetworkDeviceInfo info = _driver.Start();
         _reportedLink = info.Link;
         return MemoryMarshal.AsBytes(new ReadOnlySpan<NetworkDeviceInfo>(in info)).ToArray();

@@ -35,13 +35,13 @@ public interface INetworkDriver : IDeviceDriver
     /// <summary>As last seen; the loop reports a change to the supervisor.</summary>
     LinkState Link { get; }
 
-    /// <summary>Sets all filters at once. Buffers may be outstanding.</summary>
+    /// <summary>Sets all filters at once. Buffers may be outstanding. Called before <see cref="Start"/> too: they are in the device when that returns.</summary>
     /// <exception cref="ArgumentException">The device cannot do it; the message says what and which values it can.</exception>
     void SetFilters(in NetworkFilters filters);
 
     /// <summary>Counters since <see cref="Start"/>.</summary>
     NetworkStatistics Statistics { get; }
 
-    /// <summary>Lets no further frame in; those that are in come back from <see cref="RxReturn"/>. <see cref="IDeviceDriver.Stop"/> or <see cref="IDeviceDriver.Detach"/> follows.</summary>
+    /// <summary>Lets no further frame in; those that are in come back from <see cref="RxReturn"/>. <see cref="IDriver.Stop"/> or <see cref="IDeviceDriver.Detach"/> follows.</summary>
     void StopReceiving();
 }

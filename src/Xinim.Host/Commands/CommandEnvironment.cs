@@ -25,6 +25,12 @@ internal sealed record CommandEnvironment
     /// <summary>Writes an attribute of sysfs (path, text); null for the kernel's.</summary>
     public Action<string, string>? WriteAttribute { get; init; }
 
+    /// <summary>The standard output for bytes.</summary>
+    public Func<Stream> OpenOutput { get; init; } = Console.OpenStandardOutput;
+
+    /// <summary>The standard input for bytes.</summary>
+    public Func<Stream> OpenInput { get; init; } = Console.OpenStandardInput;
+
     /// <summary>Asks a running command to end, beside SIGINT and SIGTERM.</summary>
     public CancellationToken Stop { get; init; }
 }

@@ -6,6 +6,9 @@ namespace Xinim.Host.Commands;
 /// <summary>Everything that commands print as JSON, written without reflection.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(IReadOnlyList<ListedDevice>))]
+[JsonSerializable(typeof(IReadOnlyList<ListedDisk>))]
+[JsonSerializable(typeof(TransferSummary))]
+[JsonSerializable(typeof(DiskBenchSummary))]
 [JsonSerializable(typeof(IReadOnlyList<ConsolePortReport>))]
 [JsonSerializable(typeof(PingSummary))]
 [JsonSerializable(typeof(SendSummary))]

@@ -15,13 +15,13 @@ internal sealed class DaemonLink : IDisposable
     /// <summary>A verb ends when a driver has finished its work, and the next one is Ready.</summary>
     private static readonly TimeSpan VerbLimit = TimeSpan.FromSeconds(75);
 
-    private readonly PortControl _control;
+    private readonly DaemonConnection _control;
 
-    private DaemonLink(PortControl control) => _control = control;
+    private DaemonLink(DaemonConnection control) => _control = control;
 
     /// <param name="socket">Null for the usual one.</param>
     /// <exception cref="LinuxException">No daemon listens there, or this user may not connect.</exception>
-    public static DaemonLink Connect(string? socket, bool forVerb = false) => new(PortControl.Connect(socket, forVerb ? VerbLimit : AnswerLimit));
+    public static DaemonLink Connect(string? socket, bool forVerb = false) => new(DaemonConnection.Connect(socket, forVerb ? VerbLimit : AnswerLimit, reason => new NetworkPortException(reason)));
 
     /// <exception cref="NetworkPortException">No answer.</exception>
     public StatusReport Status()

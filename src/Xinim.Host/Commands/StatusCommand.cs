@@ -8,7 +8,7 @@ namespace Xinim.Host.Commands;
 internal static class StatusCommand
 {
     private static readonly string[] Headers =
-        ["NAME", "DEVICE", "IDS", "DRIVER", "PID", "UID", "STATE", "GEN", "RESTARTS", "LINK", "RX", "TX", "MISSED", "ERRORS", "CLIENT", "DMA"];
+        ["NAME", "DEVICE", "IDS", "DRIVER", "PID", "UID", "STATE", "GEN", "RESTARTS", "LINK/SIZE", "RX/READS", "TX/WRITES", "MISSED", "ERRORS", "CLIENT", "DMA"];
 
     public static Command Create(CommandEnvironment environment)
     {
@@ -39,11 +39,20 @@ internal static class StatusCommand
     private static IReadOnlyList<string> Row(DeviceReport device) =>
     [
         device.Name, device.Device, device.Ids, device.Driver, device.Pid is { } pid ? Text((ulong)pid) : "-", Text(device.User), device.State.ToString(),
-        Text(device.Generation), Text(device.Restarts), device.Link ?? (device.Ports is { } ports ? $"{ports.Count} ports" : "-"), Count(device, "rxFrames"), Count(device, "txFrames"), Count(device, "rxMissed"),
+        Text(device.Generation), Text(device.Restarts), device.Link ?? (device.Block is { } disk ? BlockReport.Size(disk.Bytes) : device.Ports is { } ports ? $"{ports.Count} ports" : "-"), Count(device, "rxFrames", "reads"), Count(device, "txFrames", "writes"), Count(device, "rxMissed"),
         Text(device.Errors), device.Client ?? "-", device.Iommu ? "IOMMU" : "UNSAFE DMA",
     ];
 
-    private static string Count(DeviceReport device, string name) => device.Counters.TryGetValue(name, out ulong count) ? Text(count) : "-";
+    /// <summary>The first of the counters that a device of its class has.</summary>
+    private static string Count(DeviceReport device, params ReadOnlySpan<string> names)
+    {
+        foreach (string name in names)
+        {
+            if (device.Counters.TryGetValue(name, out ulong count)) return Text(count);
+        }
+
+        return "-";
+    }
 
     private static string Text(ulong number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -40,6 +40,7 @@ internal static class XinimCommand
             HugePagesCommand.Create(environment),
             PingCommand.Create(environment),
             NetCommand.Create(environment),
+            DiskCommand.Create(environment),
             ConsoleCommand.Create(environment),
         };
         root.Options.Add(CommonOptions.Socket());

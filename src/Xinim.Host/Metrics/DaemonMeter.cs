@@ -22,6 +22,9 @@ internal sealed class DaemonMeter : IDisposable
         ("receive", "dropped", "rxDropped"), ("transmit", "rejected", "txRejected"), ("transmit", "failed", "txErrors"),
     ];
 
+    private static readonly (string Operation, string Counter)[] BlockCounters =
+        [("read", "reads"), ("write", "writes"), ("flush", "flushes"), ("discard", "discards"), ("write_zeroes", "writeZeroes")];
+
     private readonly Meter _meter = new(Name);
     private readonly Func<StatusReport?> _ask;
     private readonly Lock _lock = new();
@@ -36,6 +39,7 @@ internal sealed class DaemonMeter : IDisposable
         _meter.CreateObservableGauge("xinim.daemon.uptime", () => Report() is { } report ? [new Measurement<double>(report.UptimeSeconds)] : Array.Empty<Measurement<double>>(), "s", "Age of the daemon");
         AddDriverInstruments();
         AddNetworkInstruments();
+        AddBlockInstruments();
     }
 
     public void Dispose() => _meter.Dispose();
@@ -60,12 +64,27 @@ internal sealed class DaemonMeter : IDisposable
 
     private void AddNetworkInstruments()
     {
-        Counter("xinim.net.frames", null, "Frames", device => [Count(device, "rxFrames", ("direction", "receive")), Count(device, "txFrames", ("direction", "transmit"))]);
-        Counter("xinim.net.bytes", "By", "Bytes of frames", device => [Count(device, "rxBytes", ("direction", "receive")), Count(device, "txBytes", ("direction", "transmit"))]);
-        Counter("xinim.net.errors", null, "Frames that were missed, damaged, dropped or refused", device =>
+        Counter("xinim.net.frames", null, "Frames", device => device.Link is null ? [] : [Count(device, "rxFrames", ("direction", "receive")), Count(device, "txFrames", ("direction", "transmit"))]);
+        Counter("xinim.net.bytes", "By", "Bytes of frames", device => device.Link is null ? [] : [Count(device, "rxBytes", ("direction", "receive")), Count(device, "txBytes", ("direction", "transmit"))]);
+        Counter("xinim.net.errors", null, "Frames that were missed, damaged, dropped or refused", device => device.Link is null ? [] :
             ErrorCounters.Select(error => Count(device, error.Counter, ("direction", error.Direction), ("kind", error.Kind))));
         Gauge("xinim.net.link.up", null, "1 where the link is up", device => device.Link is not { } link ? [] : [Of(device, link.StartsWith("up", StringComparison.Ordinal) ? 1.0 : 0)]);
-        Gauge("xinim.net.transmit.latency", "s", "From taking a frame's buffer to giving it back, by quantile, of the present driver", device => device.Latency is not { } latency ? [] :
+        Gauge("xinim.net.transmit.latency", "s", "From taking a frame's buffer to giving it back, by quantile, of the present driver", device => device.Link is null || device.Latency is not { } latency ? [] :
+        [
+            Of(device, latency.P50 / 1e6, ("quantile", "0.5")), Of(device, latency.P99 / 1e6, ("quantile", "0.99")), Of(device, latency.Max / 1e6, ("quantile", "1")),
+        ]);
+    }
+
+    private void AddBlockInstruments()
+    {
+        Counter("xinim.block.requests", null, "Requests done", device => device.Block is null ? [] :
+            BlockCounters.Select(counter => Count(device, counter.Counter, ("operation", counter.Operation))));
+        Counter("xinim.block.bytes", "By", "Bytes read and written", device => device.Block is null ? [] :
+            [Count(device, "readBytes", ("operation", "read")), Count(device, "writtenBytes", ("operation", "write"))]);
+        Counter("xinim.block.errors", null, "Requests that failed or were refused", device => device.Block is null ? [] :
+            [Count(device, "errors", ("kind", "failed")), Count(device, "rejected", ("kind", "rejected"))]);
+        Gauge("xinim.block.size", "By", "Size of the disk", device => device.Block is not { } disk ? [] : [Of(device, (double)disk.Bytes)]);
+        Gauge("xinim.block.latency", "s", "From taking a request to answering it, by quantile, of the present driver", device => device.Block is null || device.Latency is not { } latency ? [] :
         [
             Of(device, latency.P50 / 1e6, ("quantile", "0.5")), Of(device, latency.P99 / 1e6, ("quantile", "0.99")), Of(device, latency.Max / 1e6, ("quantile", "1")),
         ]);

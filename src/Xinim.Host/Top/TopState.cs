@@ -57,12 +57,14 @@ internal sealed class TopState
             double seconds = now.CountersAt - before.CountersAt;
             if (seconds <= 0) return;
             double PerSecond(string counter) => Math.Max(0, now.Counters.GetValueOrDefault(counter) - (double)before.Counters.GetValueOrDefault(counter)) / seconds;
-            _rates[now.Name] = new Rates(PerSecond("rxFrames"), PerSecond("rxBytes") * 8, PerSecond("txFrames"), PerSecond("txBytes") * 8);
+            _rates[now.Name] = now.Block is null
+                ? new Rates(PerSecond("rxFrames"), PerSecond("rxBytes") * 8, PerSecond("txFrames"), PerSecond("txBytes") * 8)
+                : new Rates(PerSecond("reads"), PerSecond("readBytes") * 8, PerSecond("writes"), PerSecond("writtenBytes") * 8);
         }
 
         _before[now.Name] = now;
     }
 }
 
-/// <summary>Frames and bits a second.</summary>
+/// <summary>Frames, or reads and writes, and their bits a second.</summary>
 internal readonly record struct Rates(double RxFrames, double RxBits, double TxFrames, double TxBits);

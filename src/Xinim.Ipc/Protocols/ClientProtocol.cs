@@ -31,7 +31,7 @@ public enum ClientMessage : uint
     /// <summary>→ daemon: <see cref="NetworkFilters"/>. Answer: Done or Refused.</summary>
     SetFilters = 8,
 
-    /// <summary>→ daemon. Answer: Statistics with <see cref="NetworkStatistics"/>.</summary>
+    /// <summary>→ daemon. Answer: Statistics with <see cref="NetworkStatistics"/> or <see cref="BlockStatistics"/>.</summary>
     GetStatistics = 9,
 
     /// <inheritdoc cref="GetStatistics"/>
@@ -59,6 +59,18 @@ public enum ClientMessage : uint
 
     /// <summary>← daemon: not done, with the reason as text.</summary>
     Refused = 17,
+
+    /// <summary>
+    /// → daemon: <see cref="OpenBlockMessage"/>. Answer: Refused, or Opened with <see cref="OpenedBlockMessage"/> and the handles: pool, rings, the client's
+    /// doorbell, the driver's. Reopened follows with the same payload and the new rings.
+    /// </summary>
+    OpenBlock = 18,
+
+    /// <summary>← daemon, unasked: <see cref="BlockDeviceInfo"/>; the disk's size or write cache is another one now.</summary>
+    BlockChanged = 19,
+
+    /// <summary>→ daemon: 1 (uint) for a write cache, 0 for none; stays over restarts of the driver. Answer: Done or Refused.</summary>
+    SetWriteCache = 20,
 
     /// <summary>
     /// → daemon: <see cref="OpenConsoleMessage"/>. Answer: Refused, or Opened with <see cref="OpenedConsoleMessage"/> and the handles: rings, the client's
@@ -108,4 +120,37 @@ public struct OpenedNetworkMessage
     /// <summary>Grant handle of the receive pool.</summary>
     public uint RxGrant;
     public NetworkDeviceInfo Info;
+}
+
+/// <summary>What a client of a disk wants to hold.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct OpenBlockMessage
+{
+    /// <summary>Bytes that one client may ask for.</summary>
+    public const ulong MaxPoolBytes = 256 << 20;
+
+    /// <summary>Name, address or number of the device.</summary>
+    public FixedText Device;
+
+    /// <summary>Bytes of memory to read into and to write from.</summary>
+    public ulong PoolBytes;
+
+    /// <summary>Elements of the submission ring, a power of two.</summary>
+    public uint Submissions;
+
+    /// <summary>Requests outstanding at a time, a power of two.</summary>
+    public uint Completions;
+}
+
+/// <summary>What a client of a disk got.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct OpenedBlockMessage
+{
+    public RingShape Rings;
+    public uint RingsBytes;
+    public ulong PoolBytes;
+
+    /// <summary>Grant handle of the pool, for <see cref="BlockSegment.Grant"/>.</summary>
+    public uint Grant;
+    public BlockDeviceInfo Info;
 }

@@ -40,7 +40,7 @@ public record struct ConsoleDeviceInfo(uint MaxPorts, uint Multiport)
 
 /// <summary>A port as its device has it.</summary>
 [StructLayout(LayoutKind.Sequential)]
-public record struct ConsolePortInfo
+public struct ConsolePortInfo
 {
     public uint Id;
 
@@ -58,6 +58,9 @@ public record struct ConsolePortInfo
     public FixedText Name;
 
     public readonly bool Has(ConsolePortFlags flag) => (Flags & flag) != 0;
+
+    public readonly bool IsSameAs(in ConsolePortInfo other)
+        => MemoryMarshal.AsBytes(new ReadOnlySpan<ConsolePortInfo>(in this)).SequenceEqual(MemoryMarshal.AsBytes(new ReadOnlySpan<ConsolePortInfo>(in other)));
 
     /// <summary>True where the port is meant: its name, or its number.</summary>
     public readonly bool IsCalled(string wanted) => wanted == Name.ToString() || (uint.TryParse(wanted, out uint number) && number == Id);

@@ -14,7 +14,7 @@ public enum ControlMessage : uint
     /// <summary>→ driver: <see cref="StartMessage"/>; handles: work region, <see cref="VitalSigns"/>, then the device's. Answer: Ready.</summary>
     Start = 1,
 
-    /// <summary>← driver: <see cref="NetworkDeviceInfo"/>.</summary>
+    /// <summary>← driver: <see cref="NetworkDeviceInfo"/> or <see cref="BlockDeviceInfo"/>, by the class of its manifest.</summary>
     Ready = 2,
 
     /// <summary>→ driver: <see cref="AttachMessage"/>; handles: rings, the driver's doorbell, the client's doorbell. Answer: Done.</summary>
@@ -26,7 +26,7 @@ public enum ControlMessage : uint
     /// <summary>→ driver: <see cref="NetworkFilters"/>. Answer: Done or Refused.</summary>
     SetFilters = 5,
 
-    /// <summary>→ driver. Answer: Statistics with <see cref="NetworkStatistics"/>.</summary>
+    /// <summary>→ driver. Answer: Statistics with <see cref="NetworkStatistics"/> or <see cref="BlockStatistics"/>.</summary>
     GetStatistics = 6,
 
     /// <inheritdoc cref="GetStatistics"/>
@@ -43,6 +43,9 @@ public enum ControlMessage : uint
     /// posted, everything is either given back or was never touched. Stop follows.
     /// </summary>
     Quiesce = 10,
+
+    /// <summary>→ driver of a disk: 1 (uint) for a write cache, 0 for none. Answer: Done or Refused.</summary>
+    SetWriteCache = 11,
 
     /// <summary>← driver: as asked.</summary>
     Done = 16,
@@ -64,6 +67,9 @@ public enum ControlMessage : uint
 
     /// <summary>← driver, unasked and first of all, generation 0: the names of the drivers that it has, between blanks.</summary>
     Hello = 22,
+
+    /// <summary>← driver of a disk, unasked: <see cref="BlockDeviceInfo"/>; size or write cache is another one now.</summary>
+    BlockChanged = 23,
 
     /// <summary>→ driver of a console device: <see cref="OpenPortMessage"/>. Answer: Done or Refused.</summary>
     OpenPort = 32,
@@ -105,6 +111,9 @@ public struct StartMessage
 
     /// <summary>The driver's own settings.</summary>
     public OptionText Options;
+
+    /// <summary>What a NIC's client was granted by former drivers: in the device before Ready. All zero: nothing.</summary>
+    public NetworkFilters Filters;
 }
 
 /// <summary>A region that is mapped for the device.</summary>

@@ -34,6 +34,9 @@ public sealed unsafe class RingProducer<T>
     /// <summary>Elements that the ring holds when full.</summary>
     public uint Capacity => _mask + 1;
 
+    /// <summary>Slots that are free for sure: what <see cref="Reserve"/> gives without a look at the peer's index, which can be nonsense.</summary>
+    public uint KnownFree => Capacity - (_tail - _cachedHead);
+
     /// <summary>How many slots may be filled now, at most <paramref name="wanted"/>. The peer's index is looked at only when the cached one does not do.</summary>
     /// <exception cref="RingException">The consumer's index is one that it cannot have.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -25,7 +25,7 @@ public sealed partial class NetworkPort : IDisposable
     private const int SpinLooks = 64;
     private const int SpinPause = 4;
 
-    private readonly PortControl _control;
+    private readonly DaemonConnection _control;
     private readonly SharedRegion _txRegion;
     private readonly SharedRegion _rxRegion;
     private readonly SafeFileHandle _ownBell;
@@ -44,7 +44,7 @@ public sealed partial class NetworkPort : IDisposable
     private bool _insideFrame;
     private ChannelMessage? _next;
 
-    private NetworkPort(PortControl control, ChannelMessage opened, NetworkPortOptions options)
+    private NetworkPort(DaemonConnection control, ChannelMessage opened, NetworkPortOptions options)
     {
         _control = control;
         OpenedNetworkMessage what = opened.Get<OpenedNetworkMessage>();
@@ -94,7 +94,7 @@ public sealed partial class NetworkPort : IDisposable
     {
         options ??= new NetworkPortOptions();
         if (Encoding.UTF8.GetByteCount(device) > FixedText.Bytes) throw new NetworkPortException($"there is no device '{device}'");
-        PortControl control = PortControl.Connect(socket, options.AnswerLimit);
+        DaemonConnection control = DaemonConnection.Connect(socket, options.AnswerLimit, reason => new NetworkPortException(reason));
         try
         {
             OpenNetworkMessage wish = new()
@@ -105,7 +105,7 @@ public sealed partial class NetworkPort : IDisposable
                 TxCapacity = options.TxBuffers,
                 RxCapacity = options.RxBuffers,
             };
-            using ChannelMessage opened = control.Open(wish);
+            using ChannelMessage opened = control.Open(ClientMessage.OpenNetwork, wish);
             return new NetworkPort(control, opened, options);
         }
         catch
@@ -289,7 +289,11 @@ public sealed partial class NetworkPort : IDisposable
     }
 
     /// <summary>False where the driver keeps more buffers than there are, or its index is nonsense: then the frame waits for its successor.</summary>
-    private bool HasRoom(RingProducer<NetBuffer> ring, uint queued)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool HasRoom(RingProducer<NetBuffer> ring, uint queued) => ring.KnownFree > queued || FindRoom(ring, queued);
+
+    // Once in a while, and a call of its own: a method with a try block is not inlined.
+    private bool FindRoom(RingProducer<NetBuffer> ring, uint queued)
     {
         try
         {

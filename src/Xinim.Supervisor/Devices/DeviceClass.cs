@@ -18,6 +18,9 @@ internal sealed record DeviceClass(string Name, string Prefix, ClassMessage Open
         new(
             "network", "net", ClassMessage.Of<OpenNetworkMessage>(ClientMessage.OpenNetwork), [ClassMessage.Of<NetworkFilters>(ClientMessage.SetFilters)],
             (device, log) => new NetworkSlot(device, log)),
+        new(
+            "block", "disk", ClassMessage.Of<OpenBlockMessage>(ClientMessage.OpenBlock), [ClassMessage.Of<uint>(ClientMessage.SetWriteCache)],
+            (device, log) => new BlockSlot(device, log)),
         new("console", "con", ClassMessage.Of<OpenConsoleMessage>(ClientMessage.OpenConsole), [], (device, log) => new ConsoleSlot(device, log)),
     ];
 

@@ -1,4 +1,5 @@
 using Xinim.Ipc.Channels;
+using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Status;
 
 namespace Xinim.Supervisor.Devices;
@@ -39,6 +40,10 @@ internal abstract class DeviceSlot(ManagedDevice device, IReadOnlyList<string> c
 
     /// <summary>Frees all memory. Only when the device is quiet.</summary>
     public abstract void Dispose();
+
+    /// <summary>A driver is about to be started.</summary>
+    /// <returns>The filters that a NIC's driver starts with.</returns>
+    internal virtual NetworkFilters OnStarting() => default;
 
     /// <summary>What Ready says of the device.</summary>
     /// <returns>The same for the log.</returns>

@@ -150,8 +150,7 @@ internal sealed partial class ManagedDevice : IDriverObserver, IDisposable
         }
 
         Times = Times with { Spawn = Stopwatch.GetElapsedTime(_started) };
-        SafeFileHandle[] handles = [_work.Handle, _life.Vital, .. Backend.DriverHandles];
-        _life.Ask(ControlMessage.Start, StartMessageFor(), handles, StartLimit, OnReady);
+        _life.Ask(ControlMessage.Start, StartMessageFor(), [_work.Handle, _life.Vital, .. Backend.DriverHandles], StartLimit, OnReady);
     }
 
     /// <summary>Asks the driver, if it is Ready.</summary>
@@ -266,6 +265,7 @@ internal sealed partial class ManagedDevice : IDriverObserver, IDisposable
         Device = FixedText.Abbreviate(Backend.Name),
         Driver = FixedText.From(Manifest.Name),
         Options = _settings.Options,
+        Filters = Client.OnStarting(),
     };
 
     private void OnReady(ChannelMessage answer)

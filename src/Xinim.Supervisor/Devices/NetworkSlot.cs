@@ -8,8 +8,8 @@ using Xinim.Supervisor.Status;
 namespace Xinim.Supervisor.Devices;
 
 /// <summary>
-/// The client of a NIC. Its transmit pool is mapped for the device to read only; its filters are given to a new driver before the client's
-/// first frame.
+/// The client of a NIC. Its transmit pool is mapped for the device to read only; its filters are what a new driver starts
+/// with.
 /// </summary>
 internal sealed class NetworkSlot(ManagedDevice device, ILogger log) : ClientSlot(device, log, CounterNames)
 {
@@ -20,8 +20,10 @@ internal sealed class NetworkSlot(ManagedDevice device, ILogger log) : ClientSlo
         "rxDropped", "txRejected", "txErrors", "interrupts", "doorbells",
     ];
 
-    private readonly ILogger _log = log;
     private NetworkFilters? _filters;
+
+    /// <summary>The driver is being started with filters that are forgotten meanwhile.</summary>
+    private bool _stale;
     private FilterWish? _wanted;
 
     public NetworkDeviceInfo Info { get; private set; }
@@ -41,6 +43,12 @@ internal sealed class NetworkSlot(ManagedDevice device, ILogger log) : ClientSlo
 
         _wanted = new FilterWish(filters, answer);
         AskFilters();
+    }
+
+    internal override NetworkFilters OnStarting()
+    {
+        _stale = false;
+        return _filters ?? default;
     }
 
     internal override string Adopt(ChannelMessage ready)
@@ -90,21 +98,21 @@ internal sealed class NetworkSlot(ManagedDevice device, ILogger log) : ClientSlo
 
     protected override void RestoreWishes()
     {
-        if (_filters is { } filters) Device.TryAsk(ControlMessage.SetFilters, filters, default, OnFiltersRestored);
+        if (_stale) AskForNone();
         AskFilters();
     }
 
     protected override void ForgetWishes()
     {
         _wanted = null;
+        _stale |= !AskForNone() && _filters is not null;
         _filters = null;
-        NetworkFilters none = default;
-        Device.TryAsk(ControlMessage.SetFilters, none, default, _ => { });
     }
 
-    private void OnFiltersRestored(ChannelMessage reply)
+    private bool AskForNone()
     {
-        if (reply.Header.Type != (uint)ControlMessage.Done) _log.LogError("{Device}: the new driver refused the filters: {Reason}", Device.Name, PeerText.OneLine(reply));
+        NetworkFilters none = default;
+        return Device.TryAsk(ControlMessage.SetFilters, none, default, _ => { });
     }
 
     private void AskFilters()

@@ -34,6 +34,9 @@ public enum EventKind
     /// <summary>The link went up or down.</summary>
     Link,
 
+    /// <summary>A disk's size or write cache is another one.</summary>
+    Changed,
+
     /// <summary>A client holds the device.</summary>
     Opened,
 

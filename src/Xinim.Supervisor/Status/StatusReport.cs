@@ -69,6 +69,9 @@ public sealed record DeviceReport
     /// <summary>Of a NIC; null of other devices.</summary>
     public string? Link { get; init; }
 
+    /// <summary>Of a disk; null of other devices.</summary>
+    public BlockReport? Block { get; init; }
+
     /// <summary>Of a console device, by number; null of other devices.</summary>
     public IReadOnlyList<ConsolePortReport>? Ports { get; init; }
 
@@ -88,11 +91,11 @@ public sealed record DeviceReport
     /// <summary>What the present driver measured from taking a request to giving it back; null where none runs, or nothing was asked of it.</summary>
     public required LatencyReport? Latency { get; init; }
 
-    /// <summary>Frames that were damaged, dropped or refused.</summary>
+    /// <summary>Frames or requests that were damaged, dropped, failed or refused.</summary>
     [JsonIgnore]
     public ulong Errors => ErrorCounters.Aggregate(0ul, (sum, name) => sum + Counters.GetValueOrDefault(name));
 
-    private static readonly string[] ErrorCounters = ["rxCrcErrors", "rxLengthErrors", "rxOtherErrors", "rxDropped", "txRejected", "txErrors"];
+    private static readonly string[] ErrorCounters = ["rxCrcErrors", "rxLengthErrors", "rxOtherErrors", "rxDropped", "txRejected", "txErrors", "errors", "rejected"];
 
     public string ToJson() => JsonSerializer.Serialize(this, StatusJson.Default.DeviceReport);
 }

@@ -22,6 +22,9 @@ public sealed class VhostUserDevice : IDevice
 
     private readonly VhostUserLink _link;
     private readonly EventGroup _end = new();
+
+    /// <summary>What a ring signals that has no vector, or a masked one.</summary>
+    private readonly SafeFileHandle _nobody = Descriptor.CreateEvent();
     private readonly Dictionary<uint, Ring> _rings = [];
     private readonly ulong _offered;
     private VhostUserInterrupts? _interrupts;
@@ -181,6 +184,7 @@ public sealed class VhostUserDevice : IDevice
     public void Dispose()
     {
         _end.Dispose();
+        _nobody.Dispose();
         _link.Dispose();
         Requests?.Dispose();
         foreach (Ring ring in _rings.Values) ring.Kick.Dispose();
@@ -194,8 +198,9 @@ public sealed class VhostUserDevice : IDevice
 
     private void SetCall(uint queue, Ring ring)
     {
-        if (ring.Vector is { } vector) _link.Do(VhostUserRequest.SetVringCall, (ulong)queue, _interrupts!.TargetOf(vector));
-        else _link.Do(VhostUserRequest.SetVringCall, queue | NoDescriptor);
+        // The protocol can say "no descriptor"; libvhost-user then breaks on the first interrupt, which it writes to descriptor -1.
+        bool silent = ring.Vector is not { } vector || _interrupts!.IsMasked(vector);
+        _link.Do(VhostUserRequest.SetVringCall, (ulong)queue, silent ? _nobody : _interrupts!.TargetOf(ring.Vector!.Value));
     }
 
     private ushort CountQueues()

@@ -14,9 +14,6 @@ internal sealed class VhostUserInterrupts : IDeviceInterrupts
     private readonly SafeFileHandle[] _events;
     private readonly EventGroup[] _groups;
     private readonly bool[] _masked;
-
-    /// <summary>What a masked ring signals.</summary>
-    private readonly SafeFileHandle _nobody = Descriptor.CreateEvent();
     private int? _configVector;
 
     public VhostUserInterrupts(VhostUserDevice device, int vectors)
@@ -35,7 +32,9 @@ internal sealed class VhostUserInterrupts : IDeviceInterrupts
     public SafeFileHandle EventOf(int vector) => _groups[vector].Handle;
 
     /// <summary>What a ring is to signal.</summary>
-    public SafeFileHandle TargetOf(int vector) => _masked[vector] ? _nobody : _events[vector];
+    public SafeFileHandle TargetOf(int vector) => _events[vector];
+
+    public bool IsMasked(int vector) => _masked[vector];
 
     /// <summary>The vector of configuration changes, of which the back end tells, and of its end.</summary>
     public void SetConfigVector(int? vector)
@@ -76,7 +75,6 @@ internal sealed class VhostUserInterrupts : IDeviceInterrupts
     {
         foreach (EventGroup group in _groups) group.Dispose();
         foreach (SafeFileHandle handle in _events) handle.Dispose();
-        _nobody.Dispose();
     }
 
     private bool SetMasked(int vector, bool masked)

@@ -58,8 +58,8 @@ internal sealed class VhostUserMemory(string name) : IDisposable
     public string? SendAll(VhostUserConnection connection)
     {
         if (_entries.Count > connection.MemorySlots) return $"the back end takes {connection.MemorySlots} regions, and {_entries.Count} are mapped";
-        if (!connection.HasSlots) SendTable(connection);
-        else foreach (Entry entry in _entries) Add(connection, entry);
+        if (connection.HasSlots) foreach (Entry entry in _entries) Add(connection, entry);
+        else if (_entries.Count > 0) SendTable(connection);
         return null;
     }
 

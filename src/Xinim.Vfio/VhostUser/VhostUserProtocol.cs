@@ -33,9 +33,6 @@ internal static class VhostUserProtocol
     public const VhostUserFeatures Supported = VhostUserFeatures.Multiqueue | VhostUserFeatures.ReplyAck | VhostUserFeatures.BackendRequests | VhostUserFeatures.Config
         | VhostUserFeatures.ResetDevice | VhostUserFeatures.MemorySlots | VhostUserFeatures.Status;
 
-    /// <summary>Of SET_VRING_KICK and SET_VRING_CALL: no descriptor comes along.</summary>
-    public const ulong NoDescriptor = 1 << 8;
-
     /// <summary>[VU Header].</summary>
     [Flags]
     public enum HeaderFlags : uint

@@ -211,9 +211,8 @@ public sealed class VirtioNetQemuTests
     private static QemuNic New(string device, params (string Key, string Value)[] options)
     {
         Dictionary<string, string> texts = options.ToDictionary(option => option.Key, option => option.Value);
-        VirtioNetOptions parsed = VirtioNetOptions.Parse(texts);
         KeyValuePair<string, string>[] properties = [.. device.Split(',').Select(word => word.Split('=')).Select(word => KeyValuePair.Create(word[0], word[1]))];
-        return new QemuNic("virtio-net-pci", context => new VirtioNetDriver(context, parsed), properties: properties);
+        return new QemuNic("virtio-net-pci", context => new VirtioNetDriver(context with { Options = texts }), properties: properties);
     }
 
     private static QemuNic Started(string device, params (string Key, string Value)[] options)

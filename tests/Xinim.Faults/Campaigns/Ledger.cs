@@ -7,6 +7,7 @@ namespace Xinim.Faults.Campaigns;
 /// <summary>
 /// What must hold whatever is injected. Each breach is written down with the fault that it was seen after; one is enough for a campaign to fail.
 /// </summary>
+/// <remarks>Campaigns beside each other may share one.</remarks>
 internal sealed class Ledger
 {
     /// <summary>What a collected heap may differ by.</summary>
@@ -22,8 +23,11 @@ internal sealed class Ledger
 
     public void Breach(string text)
     {
-        BreachCount++;
-        if (_breaches.Count < MaxBreaches) _breaches.Add(text);
+        lock (_breaches)
+        {
+            BreachCount++;
+            if (_breaches.Count < MaxBreaches) _breaches.Add(text);
+        }
     }
 
     /// <summary>Frames of the device that a fault was injected into.</summary>

@@ -4,10 +4,11 @@ using Xinim.Net.Measurement;
 
 namespace Xinim.Faults.Campaigns;
 
-/// <summary>What faults of each kind did, and how long it took to be rid of them.</summary>
+/// <summary>What faults of each kind did, and how long it took to be rid of them. Campaigns beside each other may add to one.</summary>
 internal sealed class Report
 {
     private readonly SortedDictionary<string, Row> _rows = new(StringComparer.Ordinal);
+    private readonly Lock _sync = new();
     private readonly long _start = Stopwatch.GetTimestamp();
     private readonly StreamWriter? _log;
 
@@ -27,6 +28,11 @@ internal sealed class Report
     public LatencyHistogram Recovery { get; } = new();
 
     public void Add(FaultRecord record)
+    {
+        lock (_sync) Count(record);
+    }
+
+    private void Count(FaultRecord record)
     {
         WriteLine(record);
         if (record is { Injected: null, Effect: Effect.None })

@@ -35,6 +35,9 @@ internal sealed class ModelCampaign : IDisposable
         _watchdog = new Timer(_ => Expire());
     }
 
+    /// <summary>Makes a device with a driver that has not started; the second value distinguishes them.</summary>
+    internal Func<E1000ModelKind, uint, ModelBench> Make { get; init; } = (kind, run) => new ModelBench(kind, run);
+
     public StreamCounts Tx { get; private set; }
 
     public StreamCounts Rx { get; private set; }
@@ -63,8 +66,17 @@ internal sealed class ModelCampaign : IDisposable
         E1000ModelKind kind = Enum.GetValues<E1000ModelKind>()[random.Next(4)];
         _where = $"fault {number} ({fault.Kind} on {kind}, seed {_options.Seed})";
         _watchdog.Change(s_hang, Timeout.InfiniteTimeSpan);
+        FaultRecord record = fault.AtStart || Serves(kind)
+            ? Inject(fault, kind, number, random)
+            : new FaultRecord(number, fault.Kind, kind.ToString(), null, Effect.Unrecovered, null, null);
+        _watchdog.Change(Timeout.Infinite, Timeout.Infinite);
+        return record;
+    }
+
+    private FaultRecord Inject(ModelFault fault, E1000ModelKind kind, long number, Random random)
+    {
         long start = Stopwatch.GetTimestamp();
-        (ModelBench bench, int faults) = fault.AtStart ? (new ModelBench(kind, ++_run), 0) : BenchOf(kind);
+        (ModelBench bench, int faults) = fault.AtStart ? (Make(kind, ++_run), 0) : _benches[kind];
         StreamCounts tx = bench.Tx.Counts, rx = bench.Rx.Counts;
         (Effect effect, string? detail) = Strike(bench, fault, random);
         StreamCounts sent = bench.Tx.Counts - tx, received = bench.Rx.Counts - rx;
@@ -83,11 +95,10 @@ internal sealed class ModelCampaign : IDisposable
         {
             bench.Dispose();
             if (!fault.AtStart) _benches.Remove(kind);
-            _ = BenchOf(kind);
-            if (effect != Effect.None) recovery = Stopwatch.GetElapsedTime(start);
+            if (!Serves(kind)) effect = Effect.Unrecovered;
+            else if (effect != Effect.None) recovery = Stopwatch.GetElapsedTime(start);
         }
 
-        _watchdog.Change(Timeout.Infinite, Timeout.Infinite);
         return new FaultRecord(number, fault.Kind, kind.ToString(), fault.Kind, effect, recovery, detail);
     }
 
@@ -144,12 +155,25 @@ internal sealed class ModelCampaign : IDisposable
         return false;
     }
 
-    private (ModelBench Bench, int Faults) BenchOf(E1000ModelKind kind)
+    /// <summary>Starts a driver on a device without a fault, unless there is one.</summary>
+    /// <returns>False where it does not start: a breach.</returns>
+    private bool Serves(E1000ModelKind kind)
     {
-        if (_benches.TryGetValue(kind, out var held)) return held;
-        ModelBench bench = new(kind, ++_run);
-        bench.Start();
-        return _benches[kind] = (bench, 0);
+        if (_benches.ContainsKey(kind)) return true;
+        ModelBench bench = Make(kind, ++_run);
+        try
+        {
+            bench.Start();
+        }
+        catch (DeviceFaultException blamed)
+        {
+            bench.Dispose();
+            _ledger.Breach($"{_where}: the next driver blames a good device: {blamed.Message}");
+            return false;
+        }
+
+        _benches.Add(kind, (bench, 0));
+        return true;
     }
 
     /// <summary>A driver that does not come back cannot be stopped from within: the campaign ends with the finding.</summary>

@@ -56,6 +56,11 @@ public sealed class ConfigurationReaderTests
     public void Several_remote_devices_of_one_model_are_several_devices()
         => Assert.Equal(2, ConfigurationReader.Parse("""{ "devices": [ { "device": "remote:e1000" }, { "device": "remote:e1000" } ] }""", File).Devices.Count);
 
+    [Fact]
+    public void A_back_end_is_named_by_the_path_of_its_socket()
+        => Assert.Equal(["vhost-user-net:/run/a", "vhost-user-blk:/run/b"], ConfigurationReader.Parse(
+            """{ "devices": [ { "device": "vhost-user-net:/run/a" }, { "device": "vhost-user-blk:/run/b" } ] }""", File).Devices.Select(device => device.Device));
+
     // Each: what is wrong, the line it is on, and what the message must say beside.
     [Theory]
     [InlineData("{\n\"sockets\": \"x\" }", 2, "unknown key 'sockets'; allowed here: socket, socketGroup, driverUserBase, sandbox, waitForDevices, devices")]
@@ -72,6 +77,10 @@ public sealed class ConfigurationReaderTests
     [InlineData("{\n\"driverUserBase\": 999 }", 2, "'driverUserBase' is 999; allowed: 1000 to 65000")]
     [InlineData("{\n\"driverUserBase\": 65001 }", 2, "'driverUserBase' is 65001; allowed: 1000 to 65000")]
     [InlineData("{ \"devices\": [\n{ \"device\": \"eth0\" } ] }", 2, "'eth0' is neither a PCI address such as 0000:00:03.0 nor remote:MODEL")]
+    [InlineData("{ \"devices\": [\n{ \"device\": \"vhost-user-scsi:/a\" } ] }", 2, "'vhost-user-scsi:/a' names no vhost-user device; write vhost-user-net:/run/back-end.sock or")]
+    [InlineData("{ \"devices\": [\n{ \"device\": \"vhost-user-net:a\" } ] }", 2, "the socket of 'vhost-user-net:a' is no absolute path")]
+    [InlineData("{ \"devices\": [\n{ \"device\": \"vhost-user-net:/a\" }, { \"device\": \"vhost-user-blk:/a\" } ] }", 2, "device vhost-user-blk:/a stands twice")]
+    [InlineData("{ \"devices\": [\n{ \"device\": \"vhost-user-net:/a\", \"netdev\": \"user\" } ] }", 2, "'netdev' and 'properties' are for remote devices only")]
     [InlineData("{ \"devices\": [\n{ \"device\": \"00:20.0\" } ] }", 2, "'00:20.0' is neither a PCI address")]
     [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.8\" } ] }", 2, "'00:03.8' is neither a PCI address")]
     [InlineData("{ \"devices\": [\n{ \"device\": \"remote:\" } ] }", 2, "'remote:' is neither a PCI address")]

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Tests.Harness;
@@ -10,7 +11,7 @@ public sealed class FiltersTests
     private static readonly NetworkFilters Wanted = new() { Flags = NetworkFilterFlags.Promiscuous, MaxFrame = 9000 };
 
     [Fact]
-    public void A_new_driver_gets_the_filters_before_it_gets_the_client()
+    public void A_new_driver_is_started_with_the_filters_and_not_asked_again()
     {
         using Bench bench = new();
         ScriptedDriver first = bench.NextReadyDriver();
@@ -22,9 +23,31 @@ public sealed class FiltersTests
         first.Kill();
         ScriptedDriver second = bench.NextReadyDriver();
 
-        AssertAsked(second, Wanted);
+        AssertStartedWith(second, Wanted);
         second.Obey(ControlMessage.Attach).Dispose();
         client.AwaitReopened();
+    }
+
+    [Fact]
+    public void Filters_that_are_forgotten_while_a_driver_starts_with_them_are_taken_out_of_it()
+    {
+        using Bench bench = new();
+        ScriptedDriver first = bench.NextReadyDriver();
+        ScriptedClient client = bench.ConnectAndOpen(first);
+        client.Send(ClientMessage.SetFilters, Wanted);
+        first.Obey(ControlMessage.SetFilters).Dispose();
+        client.Expect(ClientMessage.Done).Dispose();
+        first.Kill();
+        ScriptedDriver second = bench.NextDriver();
+        client.Dispose();
+        bench.Until(() => bench.Device.Client.Holder is null, "the client has gone");
+        AssertStartedWith(second, Wanted);
+
+        second.BeReady();
+
+        AssertAsked(second, default);
+        second.Kill();
+        AssertStartedWith(bench.NextReadyDriver(), default);
     }
 
     [Fact]
@@ -38,7 +61,9 @@ public sealed class FiltersTests
         Assert.Equal("16110 bytes at the most", client.ExpectText(ClientMessage.Refused));
 
         first.Kill();
-        bench.NextReadyDriver().Obey(ControlMessage.Attach).Dispose();
+        ScriptedDriver second = bench.NextReadyDriver();
+        AssertStartedWith(second, default);
+        second.Obey(ControlMessage.Attach).Dispose();
     }
 
     [Fact]
@@ -97,7 +122,9 @@ public sealed class FiltersTests
         bench.Until(() => bench.Backend.Mapped.Count == 1, "the memory is freed");
         bench.ConnectAndOpen(serving);
         serving.Kill();
-        bench.NextReadyDriver().Obey(ControlMessage.Attach).Dispose();
+        ScriptedDriver next = bench.NextReadyDriver();
+        AssertStartedWith(next, default);
+        next.Obey(ControlMessage.Attach).Dispose();
     }
 
     /// <summary>The first time both start anew, with the filters as they were.</summary>
@@ -105,7 +132,7 @@ public sealed class FiltersTests
     {
         driver.SayText(ControlMessage.ClientFault, "nonsense on its rings");
         ScriptedDriver next = bench.NextReadyDriver();
-        AssertAsked(next, Wanted);
+        AssertStartedWith(next, Wanted);
         next.Obey(ControlMessage.Attach).Dispose();
         client.AwaitReopened();
         return next;
@@ -114,7 +141,12 @@ public sealed class FiltersTests
     private static void AssertAsked(ScriptedDriver driver, in NetworkFilters filters)
     {
         using ChannelMessage asked = driver.Obey(ControlMessage.SetFilters);
-        NetworkFilters got = asked.Get<NetworkFilters>();
-        Assert.Equal((filters.Flags, filters.MaxFrame), (got.Flags, got.MaxFrame));
+        AssertSame(filters, asked.Get<NetworkFilters>());
     }
+
+    private static void AssertStartedWith(ScriptedDriver driver, in NetworkFilters filters) => AssertSame(filters, driver.StartedWith.Filters);
+
+    private static void AssertSame(in NetworkFilters filters, in NetworkFilters got)
+        => Assert.True(MemoryMarshal.AsBytes(new ReadOnlySpan<NetworkFilters>(in filters))
+            .SequenceEqual(MemoryMarshal.AsBytes(new ReadOnlySpan<NetworkFilters>(in got))), $"{got.Flags}, {got.MaxFrame} bytes");
 }

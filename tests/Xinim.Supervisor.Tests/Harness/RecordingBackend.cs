@@ -25,6 +25,12 @@ internal sealed class RecordingBackend : IDeviceBackend
     /// <summary>Signalled by a test that wants the device back.</summary>
     public SafeFileHandle RemovalRequested { get; } = Descriptor.CreateEvent();
 
+    /// <summary>Signalled by a test whose device has gone for now.</summary>
+    public SafeFileHandle Lost { get; } = Descriptor.CreateEvent();
+
+    /// <summary>What is missing for a driver to start.</summary>
+    public string? Missing { get; set; }
+
     /// <summary>What was done, in order: Map, Unmap, DisableInterrupts, ClearBusMaster, Reset, Dispose.</summary>
     public List<string> Calls { get; } = [];
 
@@ -55,7 +61,13 @@ internal sealed class RecordingBackend : IDeviceBackend
 
     public void DisableInterrupts() => Record(nameof(DisableInterrupts));
 
-    public void ClearBusMaster() => Record(nameof(ClearBusMaster));
+    public void ClearBusMaster()
+    {
+        Record(nameof(ClearBusMaster));
+        Descriptor.Drain(Lost);
+    }
+
+    public string? FindMissing() => Missing;
 
     public bool Reset()
     {
@@ -68,6 +80,7 @@ internal sealed class RecordingBackend : IDeviceBackend
         Record(nameof(Dispose));
         _device.Dispose();
         RemovalRequested.Dispose();
+        Lost.Dispose();
     }
 
     private void Record(string call)

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Net.Sockets;
-using Microsoft.Win32.SafeHandles;
 using Xinim.Drivers;
 using Xinim.Drivers.Console;
 using Xinim.Drivers.Console.Virtio;

@@ -111,12 +111,6 @@ public sealed class VhostUserPeer : IDisposable
         lock (_lock) Descriptor.Signal(_events[("call", queue)]);
     }
 
-    /// <summary>True where the queue has no interrupt: the driver wants none.</summary>
-    public bool HasNoCall(uint queue)
-    {
-        lock (_lock) return !_events.ContainsKey(("call", queue));
-    }
-
     /// <summary>Sends a request of the back end's own.</summary>
     public void Request(uint request, bool wantsAnswer, params byte[] payload)
     {

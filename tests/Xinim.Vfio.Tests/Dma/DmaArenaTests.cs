@@ -33,6 +33,35 @@ public sealed class DmaArenaTests : IDisposable
     }
 
     [Fact]
+    public void A_block_need_not_be_a_power_of_two_and_is_seen_through_its_parts()
+    {
+        DmaArena arena = Arena(0x1000);
+        arena.Allocate<byte>(1, 1);
+        DmaBlock block = arena.AllocateBlock(22, 64);
+        DmaBuffer<ushort> head = block.View<ushort>(2, 1);
+        DmaBuffer<ulong> ring = block.View<ulong>(4, 2);
+        Assert.Equal((0x1040ul, 22u, 0x1042ul, 0x1044ul), (block.Iova.Value, block.Bytes, head.Iova.Value, ring.Iova.Value));
+        ring[1] = 0x8877_6655_4433_2211;
+        block.View<ushort>(20, 1)[0] = 0xbbaa;
+        Assert.Equal([0x66, 0x77, 0x88], Enumerable.Range(0, 3).Select(i => (int)_memory.Slice(0x40 + 17 + i, 1)[0]));
+        Assert.Equal(0xaa, _memory.Slice(0x40 + 20, 1)[0]);
+        Assert.Equal(16384 - 0x40 - 22, arena.Free);
+    }
+
+    [Theory]
+    [InlineData(0u, 8u)]
+    [InlineData(16u, 4u)]
+    [InlineData(28u, 1u)]
+    [InlineData(uint.MaxValue, 1u)]
+    public void A_part_cannot_leave_its_block(uint offset, uint count)
+    {
+        DmaBlock block = Arena().AllocateBlock(30, 4);
+        Assert.Throws<ArgumentOutOfRangeException>(() => block.View<uint>(offset, count));
+        Assert.Throws<ArgumentException>(() => block.View<uint>(0, 3));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Arena().AllocateBlock(0, 4));
+    }
+
+    [Fact]
     public void A_block_is_zeroed_even_when_the_memory_was_used_before()
     {
         DmaArena arena = Arena();

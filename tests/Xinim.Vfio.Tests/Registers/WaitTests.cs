@@ -13,8 +13,10 @@ public sealed class WaitTests
     public void What_never_happens_is_a_fault_that_names_it()
         => Assert.Equal("CTRL.RST = 0 did not happen within 5 ms", Assert.Throws<DeviceFaultException>(() => Wait.Until(() => false, s_limit, "CTRL.RST = 0")).Message);
 
-    [Fact]
-    public void Who_lost_the_processor_over_a_look_looks_once_more()
+    [Theory]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Who_lost_the_processor_over_a_look_looks_again(int needed)
     {
         int looks = 0;
         Wait.Until(
@@ -22,10 +24,10 @@ public sealed class WaitTests
             {
                 long start = Stopwatch.GetTimestamp();
                 while (looks == 0 && Stopwatch.GetElapsedTime(start) < 4 * s_limit) Thread.SpinWait(20);
-                return ++looks == 2;
+                return ++looks == needed;
             },
             s_limit,
             "EERD.DONE");
-        Assert.Equal(2, looks);
+        Assert.Equal(needed, looks);
     }
 }

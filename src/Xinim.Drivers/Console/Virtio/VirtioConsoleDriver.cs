@@ -30,16 +30,20 @@ public sealed class VirtioConsoleDriver : IConsoleDriver
 
     /// <exception cref="ArgumentException">An option is unknown or out of range.</exception>
     /// <exception cref="DeviceFaultException">The device is no virtio console, or broken.</exception>
-    public VirtioConsoleDriver(DriverContext context, VirtioConsoleOptions? options = null)
+    public VirtioConsoleDriver(DriverContext context)
+        : this(VirtioTransports.Open(context), context.Arena, context.Log, VirtioConsoleOptions.Parse(context.Options))
     {
-        _options = options ?? VirtioConsoleOptions.Parse(context.Options);
-        _transport = VirtioTransports.Open(context);
-        if (_transport.Type != VirtioDeviceType.Console) throw new DeviceFaultException($"{_transport.Name} is a virtio device of type {(uint)_transport.Type}, no console (3) [V §5]");
-        _device = new VirtioDevice(_transport);
+    }
+
+    /// <param name="transport">To the device; owned.</param>
+    /// <exception cref="DeviceFaultException">The device is no virtio console.</exception>
+    public VirtioConsoleDriver(IVirtioTransport transport, DmaArena arena, Action<string> log, VirtioConsoleOptions options)
+    {
+        if (transport.Type != VirtioDeviceType.Console) throw new DeviceFaultException($"{transport.Name} is a virtio device of type {(uint)transport.Type}, no console (3) [V §5]");
+        (_transport, _arena, _log, _options) = (transport, arena, log, options);
+        _device = new VirtioDevice(transport);
         _config = new VirtioConsoleConfig(_device);
-        _vectors = new VirtioVectors(_transport.Vectors, queues: 1);
-        _arena = context.Arena;
-        _log = context.Log;
+        _vectors = new VirtioVectors(transport.Vectors, queues: 1);
     }
 
     public bool TxBusy => Ports.All.Any(port => port.Tx.Busy);

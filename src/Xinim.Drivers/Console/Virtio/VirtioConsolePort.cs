@@ -78,7 +78,7 @@ internal sealed class VirtioConsolePort(uint id, DmaBuffer<PortNotes> notes, Vir
     public bool TryTakeChange(out ConsolePortInfo info)
     {
         info = _info;
-        if (((ReadOnlySpan<byte>)_info.Name).SequenceEqual(_reported.Name) && _info with { Name = default } == _reported with { Name = default }) return false;
+        if (_info.IsSameAs(_reported)) return false;
         _reported = _info;
         return true;
     }

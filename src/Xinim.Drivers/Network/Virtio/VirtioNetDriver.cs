@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Xinim.Drivers.Virtio;
 using Xinim.Drivers.Virtio.Transports;
 using Xinim.Ipc.Protocols;
@@ -34,16 +33,24 @@ public sealed class VirtioNetDriver : INetworkDriver
 
     /// <exception cref="ArgumentException">An option is unknown or out of range.</exception>
     /// <exception cref="DeviceFaultException">The device is no virtio network device, or broken.</exception>
-    public VirtioNetDriver(DriverContext context, VirtioNetOptions? options = null)
+    public VirtioNetDriver(DriverContext context)
+        : this(VirtioTransports.Open(context), context.Arena, context.Log, VirtioNetOptions.Parse(context.Options))
     {
-        _options = options ?? VirtioNetOptions.Parse(context.Options);
-        _transport = VirtioTransports.Open(context);
-        if (_transport.Type != VirtioDeviceType.Network) throw new DeviceFaultException($"{_transport.Name} is a virtio device of type {(uint)_transport.Type}, no network device (1) [V §5]");
-        _device = new VirtioDevice(_transport);
+    }
+
+    /// <param name="transport">Owned.</param>
+    /// <param name="arena">For the queues.</param>
+    /// <inheritdoc cref="VirtioNetDriver(DriverContext)"/>
+    public VirtioNetDriver(IVirtioTransport transport, DmaArena arena, Action<string> log, VirtioNetOptions options)
+    {
+        if (transport.Type != VirtioDeviceType.Network) throw new DeviceFaultException($"{transport.Name} is a virtio device of type {(uint)transport.Type}, no network device (1) [V §5]");
+        _options = options;
+        _transport = transport;
+        _device = new VirtioDevice(transport);
         _config = new VirtioNetConfig(_device);
-        _vectors = new VirtioVectors(_transport.Vectors, queues: 2);
-        _arena = context.Arena;
-        _log = context.Log;
+        _vectors = new VirtioVectors(transport.Vectors, queues: 2);
+        _arena = arena;
+        _log = log;
     }
 
     public bool TxBusy => _queues is { } queues && queues.Tx.Busy;
@@ -169,8 +176,8 @@ public sealed class VirtioNetDriver : INetworkDriver
     {
         _device.Negotiate(offered => VirtioNetFeatures.Choose(offered, _options.VlanFilter) | _options.QueueFeatures);
         _arena.Reset();
-        _mac = _config.ReadMac() ?? MadeUpMac();
-        _filters.MaxFrameOfDevice = Math.Min(_config.ReadMtu() + VlanHeader ?? uint.MaxValue, VirtioNetRx.MinBuffer * VirtioNetRx.MaxBuffers);
+        _mac = _options.Mac ?? _config.ReadMac() ?? MadeUpMac(_transport.Name);
+        _filters.LimitFrame(_config.ReadMtu() + VlanHeader);
         // Without MULTIQUEUE it follows the one pair [V §5.1.2].
         ushort? control = _device.Has(VirtioNetFeatures.ControlQueue) ? (ushort)2 : null;
         VirtioNetQueues queues = VirtioNetQueues.Make(_device, _arena, _options, control, Offloads());
@@ -181,6 +188,8 @@ public sealed class VirtioNetDriver : INetworkDriver
         _announcement = new VirtioNetAnnouncement(_arena, _mac);
         _device.Begin();
         _queues = queues;
+        if (_options.Mac is { } own && _device.Has(VirtioNetFeatures.ControlMac) && !queues.Control!.Do(VirtioNetControl.SetMac, own))
+            throw new DeviceFaultException($"{_transport.Name} refuses the address {own} (VIRTIO_NET_ERR) [V §5.1.6.5.2]");
         Apply(queues, fresh: true);
         LookAtDevice();
     }
@@ -211,12 +220,15 @@ public sealed class VirtioNetDriver : INetworkDriver
         _ = control.Do(VirtioNetControl.AcknowledgeAnnounce, []);
     }
 
-    /// <summary>Locally administered [V §5.1.5].</summary>
-    private static MacAddress MadeUpMac()
+    /// <summary>Locally administered [V §5.1.5], and made of the device's name: a driver's successor has the same.</summary>
+    private static MacAddress MadeUpMac(string name)
     {
-        Span<byte> mac = stackalloc byte[6];
-        RandomNumberGenerator.Fill(mac);
-        mac[0] = (byte)((mac[0] & 0xfc) | 2);
-        return MacAddress.From(mac);
+        // FNV-1a, 64 bits.
+        ulong hash = 0xcbf29ce484222325;
+        foreach (char character in name) hash = unchecked((hash ^ character) * 0x100000001b3);
+        Span<byte> bytes = stackalloc byte[8];
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt64LittleEndian(bytes, hash);
+        bytes[0] = (byte)((bytes[0] & 0xfc) | 2);
+        return MacAddress.From(bytes);
     }
 }

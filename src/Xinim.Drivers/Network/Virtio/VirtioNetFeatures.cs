@@ -72,7 +72,7 @@ internal static class VirtioNetFeatures
         VirtioFeatures wanted = Mtu | Mac | Status | SpeedDuplex | Checksum;
         if ((offered & Checksum) != 0) wanted |= HostTso4 | HostTso6 | HostUso;
         if ((offered & ControlQueue) == 0) return wanted;
-        wanted |= ControlQueue | ControlReceive | (vlanFilter ? ControlVlan : VirtioFeatures.None);
+        wanted |= ControlQueue | ControlReceive | ControlMac | (vlanFilter ? ControlVlan : VirtioFeatures.None);
         if ((offered & Status) != 0) wanted |= Announce;
         // Frames without a checksum come only while somebody wants them: both or neither.
         if ((offered & ControlOffloads) != 0 && (offered & GuestChecksum) != 0) wanted |= ControlOffloads | GuestChecksum;

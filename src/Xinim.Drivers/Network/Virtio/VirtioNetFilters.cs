@@ -13,8 +13,11 @@ internal sealed class VirtioNetFilters
     private NetworkFilters _filters;
     private NetworkFilters.VlanBitmap _vlans;
 
+    /// <summary>Bytes of the largest frame that the driver can do.</summary>
+    public const uint MostFrame = VirtioNetRx.MinBuffer * VirtioNetRx.MaxBuffers;
+
     /// <summary>Bytes of the largest frame that the device can do.</summary>
-    public uint MaxFrameOfDevice { get; set; } = StandardFrame;
+    public uint MaxFrameOfDevice { get; private set; } = MostFrame;
 
     /// <summary>Bytes of the largest frame that is accepted, without FCS.</summary>
     public uint MaxFrame => _filters.MaxFrame == 0 ? Math.Min(StandardFrame, MaxFrameOfDevice) : _filters.MaxFrame;
@@ -30,8 +33,7 @@ internal sealed class VirtioNetFilters
             throw new ArgumentException("virtio devices strip no VLAN tags and have no flow control; leave VlanStrip and FlowControl out");
         if ((filters.Flags & NetworkFilterFlags.VlanFilter) != 0 && !filtersVlans)
             throw new ArgumentException("the device filters no VLANs, or option 'vlanFilter' is not on");
-        if (filters.MaxFrame != 0 && (filters.MaxFrame < MinFrame || filters.MaxFrame > MaxFrameOfDevice))
-            throw new ArgumentException($"a largest frame of {filters.MaxFrame} bytes: the device does {MinFrame} to {MaxFrameOfDevice}");
+        CheckFrame(filters.MaxFrame);
         if (filters.UnicastCount > NetworkFilters.MaxUnicast) throw new ArgumentException($"{filters.UnicastCount} unicast addresses: a message carries {NetworkFilters.MaxUnicast}");
         if (filters.MulticastCount > NetworkFilters.MaxMulticast)
             throw new ArgumentException($"{filters.MulticastCount} multicast addresses: a message carries {NetworkFilters.MaxMulticast}; ask for all multicast");
@@ -40,6 +42,15 @@ internal sealed class VirtioNetFilters
         for (int i = 0; i < filters.MulticastCount; i++)
             if (!filters.Multicast[i].IsMulticast) throw new ArgumentException($"{filters.Multicast[i]} is not a group address");
         _filters = filters;
+    }
+
+    /// <summary>The device has been asked.</summary>
+    /// <param name="bytes">Of the largest frame; null where it does not say.</param>
+    /// <exception cref="ArgumentException">Filters that were set before ask for more.</exception>
+    public void LimitFrame(uint? bytes)
+    {
+        MaxFrameOfDevice = Math.Min(bytes ?? MostFrame, MostFrame);
+        CheckFrame(_filters.MaxFrame);
     }
 
     /// <summary>Gives them to the device.</summary>
@@ -58,6 +69,11 @@ internal sealed class VirtioNetFilters
 
         if (device.Has(VirtioNetFeatures.ControlVlan)) WriteVlans(control, fresh);
         if (device.Has(VirtioNetFeatures.ControlOffloads)) WriteOffloads(control);
+    }
+
+    private void CheckFrame(uint bytes)
+    {
+        if (bytes != 0 && (bytes < MinFrame || bytes > MaxFrameOfDevice)) throw new ArgumentException($"a largest frame of {bytes} bytes: the device does {MinFrame} to {MaxFrameOfDevice}");
     }
 
     /// <summary>Two lists, each a count and its addresses [V §5.1.6.5.2].</summary>

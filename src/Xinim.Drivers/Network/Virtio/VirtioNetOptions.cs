@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Numerics;
 using Xinim.Drivers.Virtio;
+using Xinim.Ipc.Protocols;
 
 namespace Xinim.Drivers.Network.Virtio;
 
@@ -14,6 +15,9 @@ public sealed record VirtioNetOptions
 
     /// <summary>Entries of the receive queue at the most.</summary>
     public uint RxDescriptors { get; init; } = 1024;
+
+    /// <summary>Instead of the device's own address: set in the device where it can be, otherwise only told to clients.</summary>
+    public MacAddress? Mac { get; init; }
 
     /// <summary>Packed queues instead of split ones.</summary>
     public bool Packed { get; init; } = true;
@@ -41,12 +45,13 @@ public sealed record VirtioNetOptions
             {
                 "txDescriptors" => options with { TxDescriptors = ParseRing(key, text) },
                 "rxDescriptors" => options with { RxDescriptors = ParseRing(key, text) },
+                "mac" => options with { Mac = ParseMac(key, text) },
                 "packed" => options with { Packed = ParseSwitch(key, text) },
                 "indirect" => options with { Indirect = ParseSwitch(key, text) },
                 "eventIndex" => options with { EventIndex = ParseSwitch(key, text) },
                 "inOrder" => options with { InOrder = ParseSwitch(key, text) },
                 "vlanFilter" => options with { VlanFilter = ParseSwitch(key, text) },
-                _ => throw new ArgumentException($"unknown option '{key}'; allowed: txDescriptors, rxDescriptors, packed, indirect, eventIndex, inOrder, vlanFilter"),
+                _ => throw new ArgumentException($"unknown option '{key}'; allowed: txDescriptors, rxDescriptors, mac, packed, indirect, eventIndex, inOrder, vlanFilter"),
             };
         }
 
@@ -62,6 +67,14 @@ public sealed record VirtioNetOptions
         => uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint value) && value is >= MinRing and <= MaxRing && BitOperations.IsPow2(value)
             ? value
             : throw new ArgumentException($"option '{key}' is '{text}'; allowed: a power of two from {MinRing} to {MaxRing}");
+
+    private static MacAddress ParseMac(string key, string text)
+    {
+        string[] words = text.Split(':');
+        byte[] bytes = [.. words.Select(word => byte.TryParse(word, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out byte value) ? value : byte.MaxValue)];
+        bool right = bytes.Length == 6 && text.Length == 17 && words.All(word => word.Length == 2 && word.All(char.IsAsciiHexDigit));
+        return right && (bytes[0] & 1) == 0 ? MacAddress.From(bytes) : throw new ArgumentException($"option '{key}' is '{text}'; allowed: a unicast address such as 52:54:00:12:34:56");
+    }
 
     private static bool ParseSwitch(string key, string text)
         => bool.TryParse(text, out bool on) ? on : throw new ArgumentException($"option '{key}' is '{text}'; allowed: true, false");

@@ -83,10 +83,10 @@ internal struct BufferLedger
     public uint Close(uint id, ref uint written)
     {
         ulong[] buffers = _buffers;
-        if (id >= (uint)buffers.Length) ThrowNotOutstanding(id);
+        if (id >= (uint)buffers.Length) ThrowReturn(id, written);
         ulong buffer = buffers[id];
-        // At most 32768 are out, so that this also tells those that the device was not shown yet.
-        if (buffer == 0 || (ushort)(Published - 1 - (uint)(buffer >> OrderShift)) >= VirtQueueLayout.MaxSize) ThrowNotOutstanding(id);
+        // At most 32768 are out, so that the place in the order tells those that the device was not shown yet.
+        if (buffer == 0 || (ushort)(Published - 1 - (uint)(buffer >> OrderShift)) >= VirtQueueLayout.MaxSize) ThrowReturn(id, written);
         if (written > (uint)buffer) Limit(id, (uint)buffer, ref written);
         buffers[id] = 0;
         GiveBack(id);
@@ -113,10 +113,10 @@ internal struct BufferLedger
     public void BeginBatch(uint last, ref uint written, uint limit)
     {
         ulong[] buffers = _buffers;
-        if (last >= (uint)buffers.Length) ThrowNotOutstanding(last);
+        if (last >= (uint)buffers.Length) ThrowReturn(last, written);
         ulong buffer = buffers[last];
         uint before = (ushort)((uint)(buffer >> OrderShift) - Taken);
-        if (buffer == 0 || before >= limit) ThrowNotOutstanding(last);
+        if (buffer == 0 || before >= limit) ThrowReturn(last, written);
         if (written > (uint)buffer) Limit(last, (uint)buffer, ref written);
         _batchEnd = Taken + before + 1;
         _batchWritten = written;
@@ -141,7 +141,7 @@ internal struct BufferLedger
     /// <summary>Of a buffer that the device only reads the length is reserved [V §2.8.4]: whatever stands there is nothing.</summary>
     private readonly void Limit(uint id, uint room, ref uint written)
     {
-        if (room != 0) ThrowTooLong(id, written);
+        if (room != 0) ThrowReturn(id, written);
         written = 0;
     }
 
@@ -151,10 +151,10 @@ internal struct BufferLedger
         => throw new DeviceFaultException($"{_name}: used index {index} after {(ushort)Taken}, with {Published - Taken} buffers out [V §2.7.8]");
 
     [DoesNotReturn]
-    private readonly void ThrowNotOutstanding(uint id)
-        => throw new DeviceFaultException($"{_name}: buffer {id} came back and is not one that the device has ({Published - Taken} are out) [V §2.7.8, §2.8.13]");
+    private readonly void ThrowReturn(uint id, uint written) => throw new DeviceFaultException($"{_name}: {WrongReturn(id, written)}");
 
-    [DoesNotReturn]
-    private readonly void ThrowTooLong(uint id, uint written)
-        => throw new DeviceFaultException($"{_name}: {written} bytes written to buffer {id}, which has room for {(uint)_buffers[id]} [V §2.7.8, §2.8.4]");
+    private readonly string WrongReturn(uint id, uint written)
+        => id < (uint)_buffers.Length && _buffers[id] != 0 && written > (uint)_buffers[id]
+            ? $"{written} bytes written to buffer {id}, which has room for {(uint)_buffers[id]} [V §2.7.8, §2.8.4]"
+            : $"buffer {id} came back and is not one that the device has ({Published - Taken} are out) [V §2.7.8, §2.8.13]";
 }

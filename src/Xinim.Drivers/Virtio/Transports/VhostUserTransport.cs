@@ -27,6 +27,9 @@ public sealed class VhostUserTransport : IVirtioTransport
     /// <summary>Of a NIC what needs a control queue: offloads, receive modes, VLANs, announcements, pairs of queues, MAC, coalescing, hashes [V §5.1.3.1].</summary>
     private const VirtioFeatures WithControlQueue = (VirtioFeatures)(1ul << 2 | 0x7Ful << 17 | 1ul << 52 | 1ul << 53 | 1ul << 57 | 1ul << 60);
 
+    /// <summary>Of a NIC what stands in its configuration: MTU, address, status, speed [V §5.1.4].</summary>
+    private const VirtioFeatures WithConfiguration = (VirtioFeatures)(1ul << 3 | 1ul << 5 | 1ul << 16 | 1ul << 63);
+
     /// <summary>Lengths of the configuration in [V §5.1.4, §5.2.4] and in what came before and after, longest first.</summary>
     private static readonly int[] NetworkLengths = [24, 17, 12, 10, 8, 6];
     private static readonly int[] BlockLengths = [96, 72, 60, 36, 24, 8];
@@ -84,7 +87,7 @@ public sealed class VhostUserTransport : IVirtioTransport
     public VirtioFeatures ReadFeatures()
     {
         VirtioFeatures offered = (VirtioFeatures)_device.ReadFeatures() & ~NotOffered;
-        if (Type == VirtioDeviceType.Network) offered &= ~WithControlQueue;
+        if (Type == VirtioDeviceType.Network) offered &= ~(WithControlQueue | (ConfigLength == 0 ? WithConfiguration : 0));
         if (!offered.HasFlag(VirtioFeatures.Version1)) throw new DeviceFaultException($"{Name}: the back end offers 0x{(ulong)offered:x}, without VERSION_1; legacy devices are not driven");
         return offered;
     }

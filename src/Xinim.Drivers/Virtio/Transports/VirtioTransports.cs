@@ -1,4 +1,5 @@
 using Xinim.Vfio;
+using Xinim.Vfio.VhostUser;
 
 namespace Xinim.Drivers.Virtio.Transports;
 
@@ -9,6 +10,7 @@ internal static class VirtioTransports
     public static IVirtioTransport Open(DriverContext context) => context.Device switch
     {
         IPciDevice device => new VirtioPciTransport(device, context.Interrupts),
+        VhostUserDevice device => new VhostUserTransport(device, context.Interrupts),
         _ => throw new DeviceFaultException($"{context.Device.Name} is on a bus that carries no virtio device"),
     };
 }

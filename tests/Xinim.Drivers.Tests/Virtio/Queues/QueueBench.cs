@@ -4,6 +4,7 @@ using Xinim.Ipc.Memory;
 using Xinim.TestKit.Fakes;
 using Xinim.TestKit.Virtio;
 using Xinim.Vfio.Dma;
+using Xunit;
 
 namespace Xinim.Drivers.Tests.Virtio.Queues;
 
@@ -41,6 +42,32 @@ internal sealed class QueueBench<TQueue> : IDisposable
     {
         _queue.Reset();
         Device = DeviceQueue.Of(Dma, _queue.Memory, Device.Features);
+    }
+
+    /// <summary>The device uses all that it finds, full to the last byte.</summary>
+    /// <returns>Buffers.</returns>
+    public int DrainDevice()
+    {
+        int count = 0;
+        for (; Device.Pop() is { } chain; count++) Device.Use(chain, chain.WritableBytes);
+        _ = Device.Flush();
+        return count;
+    }
+
+    /// <returns>Buffers.</returns>
+    public int TakeAll()
+    {
+        int count = 0;
+        while (_queue.Take(out _) >= 0) count++;
+        return count;
+    }
+
+    /// <summary>Nothing is out, nothing is lost, nothing was wrong.</summary>
+    public void AssertIdle()
+    {
+        Assert.Equal((0u, _queue.Size), (_queue.Outstanding, _queue.Free));
+        Assert.Empty(Device.Violations);
+        Assert.Empty(Dma.Faults);
     }
 
     public void Dispose() => Dma.Dispose();

@@ -7,15 +7,18 @@ namespace Xinim.Drivers.Tests.Virtio.Queues;
 /// <summary>The features that change a queue, each on and off.</summary>
 public static class QueueFeatures
 {
+    public const int Combinations = 8;
+
     private static readonly VirtioFeatures[] s_optional = [VirtioFeatures.EventIndex, VirtioFeatures.IndirectDescriptors, VirtioFeatures.InOrder];
 
-    public static TheoryData<VirtioFeatures> All() => [.. Enumerable.Range(0, 8).Select(Combination)];
+    public static TheoryData<VirtioFeatures> All() => [.. Enumerable.Range(0, Combinations).Select(Combination)];
 
-    public static TheoryData<VirtioFeatures, uint> WithSizes()
+    /// <summary>With sizes, and how many buffers: over 65,536 where the size is such that it takes no time.</summary>
+    public static TheoryData<VirtioFeatures, uint, uint> WithSizes()
     {
-        TheoryData<VirtioFeatures, uint> all = [];
-        foreach (uint size in new uint[] { 1, 2, 4, 64, 256, 32768 })
-            for (int bits = 0; bits < 8; bits++) all.Add(Combination(bits), size);
+        TheoryData<VirtioFeatures, uint, uint> all = [];
+        foreach ((uint size, uint buffers) in new (uint, uint)[] { (1, 1000), (2, 3000), (8, 3000), (256, 70_000), (32768, 70_000) })
+            for (int bits = 0; bits < Combinations; bits++) all.Add(Combination(bits), size, buffers);
         return all;
     }
 
