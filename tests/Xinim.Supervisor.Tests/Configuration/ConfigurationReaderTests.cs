@@ -89,6 +89,8 @@ public sealed class ConfigurationReaderTests
     [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n \"name\": \"0lan\" } ] }", 2, "name '0lan' is not allowed; use 1 to 15 letters, digits, '-' and '_', a letter first")]
     [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n \"name\": \"abcdefghijklmnop\" } ] }", 2, "is not allowed")]
     [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\", \"name\": \"a\" }, { \"device\": \"00:04.0\",\n \"name\": \"a\" } ] }", 2, "name 'a' stands twice")]
+    [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\", \"ports\": [ {} ] } ] }", 2, "'netdev', 'properties' and 'ports' are for remote devices only")]
+    [InlineData("{ \"devices\": [\n{ \"device\": \"remote:virtio-serial-pci\", \"ports\": [ { \"nam\": \"x\" } ] } ] }", 2, "unknown key 'nam'; allowed here: name, socket, console")]
     [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\", \"netdev\": \"user\" } ] }", 2, "'netdev', 'properties' and 'ports' are for remote devices only")]
     [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\", \"properties\": { \"mac\": \"x\" } } ] }", 2, "'netdev', 'properties' and 'ports' are for remote devices only")]
     [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n \"options\": 5 } ] }", 2, "'options' is an object")]
