@@ -43,7 +43,16 @@ internal static class StatusCommand
         Text(device.Errors), device.Client ?? "-", device.Iommu ? "IOMMU" : "UNSAFE DMA",
     ];
 
-    private static string Count(DeviceReport device, string name) => Text(device.Counters.GetValueOrDefault(name));
+    /// <summary>The first of the counters that a device of its class has.</summary>
+    private static string Count(DeviceReport device, params ReadOnlySpan<string> names)
+    {
+        foreach (string name in names)
+        {
+            if (device.Counters.TryGetValue(name, out ulong count)) return Text(count);
+        }
+
+        return "-";
+    }
 
     private static string Text(ulong number) => number.ToString(CultureInfo.InvariantCulture);
 }
