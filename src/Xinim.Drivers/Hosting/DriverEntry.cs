@@ -1,4 +1,5 @@
 using Xinim.Drivers.Block;
+using Xinim.Drivers.Console;
 using Xinim.Drivers.Network;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Protocols;
@@ -29,6 +30,10 @@ public sealed class DriverEntry
     public static DriverEntry Block(Func<DriverContext, IBlockDriver> make, int vectors = 1) =>
         new(vectors, (context, setup) => new BlockLoop(setup, make(context)));
 
+    /// <summary>A console device's driver.</summary>
+    public static DriverEntry Console(Func<DriverContext, IConsoleDriver> make, int vectors = 1) =>
+        new(vectors, (context, setup) => new ConsoleLoop(setup, make(context)));
+
     internal IDriverLoop MakeLoop(DriverContext context, LoopSetup setup) => _make(context, setup);
 }
 
@@ -40,7 +45,7 @@ public sealed class DriverEntry
 /// <param name="Heart">Beaten by the loop.</param>
 /// <param name="Spin">Poll instead of sleeping.</param>
 /// <param name="Filters">For a NIC: what it starts with.</param>
-internal sealed record LoopSetup(Channel Channel, uint Generation, IDeviceInterrupts Interrupts, DmaRegion Work, Heart Heart, bool Spin, NetworkFilters Filters);
+internal sealed record LoopSetup(Channel Channel, uint Generation, IDeviceInterrupts Interrupts, DmaRegion Work, Heart Heart, bool Spin, NetworkFilters Filters = default);
 
 /// <summary>The main loop of a driver process. Owns the driver.</summary>
 internal interface IDriverLoop : IDisposable
