@@ -29,6 +29,7 @@ switch (what.Driver.ToString())
     case "silent": Exhaustion.Silence(); break;
     case "flood": Exhaustion.Flood(victim); break;
     case "foreign-code": Exhaustion.ForeignCode(); break;
+    case "block-probe": return BlockProbe.Run(victim, what.DeviceHandles > 1 ? start.TakeHandle(3) : null);
     case "device": DeviceEscapes.TryAll(victim); break;
     case var unknown: victim.Say($"there is no attack '{unknown}'"); break;
 }

@@ -8,7 +8,7 @@ using Xinim.Ipc.Protocols;
 namespace Xinim.Drivers.Hosting;
 
 /// <summary>The main loop of a disk driver process.</summary>
-internal sealed class BlockLoop(LoopSetup setup, IBlockDriver driver) : DriverLoop<BlockRings.DriverEnd>(setup, driver)
+internal class BlockLoop(LoopSetup setup, IBlockDriver driver) : DriverLoop<BlockRings.DriverEnd>(setup, driver)
 {
     private readonly IBlockDriver _driver = driver;
     private readonly TransmitSampler _sampler = new(setup.Heart.Signs);

@@ -45,7 +45,7 @@ public sealed class DriverEntry
 /// <param name="Heart">Beaten by the loop.</param>
 /// <param name="Spin">Poll instead of sleeping.</param>
 /// <param name="Filters">For a NIC: what it starts with.</param>
-internal sealed record LoopSetup(Channel Channel, uint Generation, IDeviceInterrupts Interrupts, DmaRegion Work, Heart Heart, bool Spin, NetworkFilters Filters);
+internal sealed record LoopSetup(Channel Channel, uint Generation, IDeviceInterrupts Interrupts, DmaRegion Work, Heart Heart, bool Spin, NetworkFilters Filters = default);
 
 /// <summary>The main loop of a driver process. Owns the driver.</summary>
 internal interface IDriverLoop : IDisposable

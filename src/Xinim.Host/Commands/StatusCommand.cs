@@ -39,20 +39,18 @@ internal static class StatusCommand
     private static IReadOnlyList<string> Row(DeviceReport device) =>
     [
         device.Name, device.Device, device.Ids, device.Driver, device.Pid is { } pid ? Text((ulong)pid) : "-", Text(device.User), device.State.ToString(),
-        Text(device.Generation), Text(device.Restarts), device.Link ?? (device.Block is { } disk ? BlockReport.Size(disk.Bytes) : device.Ports is { } ports ? $"{ports.Count} ports" : "-"), Count(device, "rxFrames", "reads"), Count(device, "txFrames", "writes"), Count(device, "rxMissed"),
+        Text(device.Generation), Text(device.Restarts), device.Link ?? (device.Block is { } disk ? BlockReport.Size(disk.Bytes) : device.Ports is { } ports ? $"{ports.Count} ports" : "-"),
+        Count(device, In(device)), Count(device, Out(device)), device.Block is null && device.Ports is null ? Count(device, "rxMissed") : "-",
         Text(device.Errors), device.Client ?? "-", device.Iommu ? "IOMMU" : "UNSAFE DMA",
     ];
 
-    /// <summary>The first of the counters that a device of its class has.</summary>
-    private static string Count(DeviceReport device, params ReadOnlySpan<string> names)
-    {
-        foreach (string name in names)
-        {
-            if (device.Counters.TryGetValue(name, out ulong count)) return Text(count);
-        }
+    /// <summary>Frames, requests or, of a console, bytes.</summary>
+    private static string In(DeviceReport device) => device.Block is not null ? "reads" : device.Ports is not null ? "rxBytes" : "rxFrames";
 
-        return "-";
-    }
+    /// <inheritdoc cref="In"/>
+    private static string Out(DeviceReport device) => device.Block is not null ? "writes" : device.Ports is not null ? "txBytes" : "txFrames";
+
+    private static string Count(DeviceReport device, string name) => Text(device.Counters.GetValueOrDefault(name));
 
     private static string Text(ulong number) => number.ToString(CultureInfo.InvariantCulture);
 }

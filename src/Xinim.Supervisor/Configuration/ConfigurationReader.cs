@@ -54,7 +54,7 @@ public static partial class ConfigurationReader
             bool remote = RemotePattern().IsMatch(device.Device);
             // A model is started for each mention; everything else is one device.
             if (!remote && !addresses.Add(IdentityOf(device.Device))) throw At(device.Device, $"device {device.Device} stands twice");
-            if (!remote && (device.Netdev is not null || device.Properties.Count > 0 || device.Ports.Count > 0)) throw At(device.Device, "'netdev', 'properties' and 'ports' are for remote devices only");
+            if (!remote && (device.Netdev is not null || device.Drives.Count + device.Properties.Count + device.Ports.Count > 0)) throw At(device.Device, "'netdev', 'drives', 'properties' and 'ports' are for remote devices only");
             if (device.Restart?.Problem() is { } problem) throw At("restart", $"'restart' of {device.Device}: {problem}");
             if (device.Name is not { } name) continue;
             if (!NamePattern().IsMatch(name)) throw At(name, $"name '{name}' is not allowed; use 1 to 15 letters, digits, '-' and '_', a letter first");

@@ -61,6 +61,9 @@ public sealed record DeviceConfiguration
     /// <summary>Remote NICs: QEMU's -netdev without its id, such as <c>user</c>; by default there is no peer and frames vanish.</summary>
     public string? Netdev { get; set; }
 
+    /// <summary>Remote disks: each the absolute path of a raw image, with <c>,read-only=on</c> if need be, or <c>null-co,size=BYTES</c> for one that reads as zeroes.</summary>
+    public IReadOnlyList<string> Drives { get; set; } = [];
+
     /// <summary>Remote devices: QEMU properties of the device, such as <c>mac</c>.</summary>
     public IReadOnlyDictionary<string, string> Properties { get; set; } = new Dictionary<string, string>();
 

@@ -87,6 +87,7 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
             foreach (DeviceTarget device in _daemon.Devices) Renew(device, "warm-up");
         }
 
+        AwaitStandbys();
         _daemonBefore = _daemon.Footprint;
         _ownBefore = Footprint.Of(Environment.ProcessId);
     }
@@ -270,8 +271,20 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
         ledger.Require(load.Generation == before.Generation, where, $"the driver of {before.Device.Name} was replaced too");
     }
 
+    /// <summary>The drivers that wait hold descriptors too, and are there a moment after those that serve: with all of them the daemon is what it was before.</summary>
+    private void AwaitStandbys()
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (!_daemon.Status().Devices.All(device => device.StandbyPid is not null))
+        {
+            if (Stopwatch.GetElapsedTime(start) > options.RecoveryLimit) throw new CampaignException($"no driver is kept ready after {options.RecoveryLimit.TotalSeconds:0} s; see daemon.log");
+            _daemon.Devices[0].Workload.Await(() => false, TimeSpan.FromMilliseconds(20));
+        }
+    }
+
     private void CheckGrowth()
     {
+        AwaitStandbys();
         ledger.Require(!Ledger.Grows(_resident), "memory", $"the daemon's grows: {string.Join(", ", _resident)} kB");
         string? daemonGrowth = null, ownGrowth = null;
         // What has just been closed may take a moment to be gone.

@@ -30,14 +30,15 @@ internal sealed class Bench : IDisposable
     /// <param name="answerLimit">Milliseconds that a driver has for an answer; long, but where the test is about its end.</param>
     /// <param name="startLimit">Milliseconds from start to Ready.</param>
     /// <param name="start">False: the test adds the device itself.</param>
+    /// <param name="deviceClass">What the manifest says of that.</param>
     /// <param name="policy">What the manifest says of heartbeat, restart and standby; by default hearts may stand still and nothing is kept ready.</param>
-    public Bench(int answerLimit = 60_000, int startLimit = 60_000, bool start = true, string policy = CalmPolicy)
+    public Bench(int answerLimit = 60_000, int startLimit = 60_000, bool start = true, string policy = CalmPolicy, string deviceClass = "network")
     {
         // Drivers run as users of their own where the test is root.
         File.SetUnixFileMode(_folder.FullName, (UnixFileMode)0b111_101_101);
         _lenders = ChannelListener.Listen(PathOf("drivers.sock"), (UnixFileMode)0b110_110_110);
         WatchesHearts = policy != CalmPolicy;
-        WriteDriver(answerLimit, startLimit, policy);
+        WriteDriver(answerLimit, startLimit, policy, deviceClass);
         Supervisor = new Supervisor(new DaemonConfiguration { Socket = PathOf("xinim.sock"), Sandbox = false }, new ManifestStore(PathOf("drivers")), Log);
         Supervisor.Loop.Watch(_lenders.Handle, OnLend);
         if (start) Supervisor.Add(Backend, new DeviceConfiguration { Device = Backend.Name });
@@ -52,7 +53,8 @@ internal sealed class Bench : IDisposable
     /// <summary>Drivers hold their page of vital signs in the test's process.</summary>
     public bool WatchesHearts { get; }
 
-    public ManagedDevice Device => Supervisor.Find("net0")!;
+    /// <summary>The one device.</summary>
+    public ManagedDevice Device => Supervisor.Find(Backend.Name)!;
 
     public string PathOf(string name) => Path.Combine(_folder.FullName, name);
 
@@ -132,7 +134,7 @@ internal sealed class Bench : IDisposable
         _new.Enqueue(new ScriptedDriver(this, accepted.Channel, lend));
     }
 
-    private void WriteDriver(int answerLimit, int startLimit, string policy)
+    private void WriteDriver(int answerLimit, int startLimit, string policy, string deviceClass)
     {
         string root = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", ".."));
         string script = PathOf("driver");
@@ -145,7 +147,7 @@ internal sealed class Bench : IDisposable
         Directory.CreateDirectory(PathOf("drivers"));
         File.WriteAllText(PathOf("drivers/scripted.json"), string.Create(CultureInfo.InvariantCulture, $$"""
             {
-              "name": "scripted", "version": "1", "executable": "driver", "class": "network", "matches": [ "8086:100e" ],
+              "name": "scripted", "version": "1", "executable": "driver", "class": "{{deviceClass}}", "matches": [ "8086:100e" ],
               "dmaBytes": 4096, "answerLimit": {{answerLimit}}, "startLimit": {{startLimit}}, {{policy}}
             }
             """));

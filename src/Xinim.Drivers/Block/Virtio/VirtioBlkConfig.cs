@@ -43,7 +43,7 @@ internal sealed class VirtioBlkConfig(VirtioDevice device)
             LogicalBlockBytes = block,
             PhysicalBlockBytes = block,
             MaxSegments = device.Has(VirtioBlkFeatures.SegmentMax) ? Math.Clamp(Read32(SegmentMaxAt), 1, MostSegments) : 1,
-            MaxSegmentBytes = device.Has(VirtioBlkFeatures.SizeMax) ? Math.Min(Read32(SizeMaxAt), MostSegmentBytes) : MostSegmentBytes,
+            MaxSegmentBytes = ReadSegmentBytes(),
             SegmentAlignment = 1,
             Features = BlockFeatures.GetId | ReadCache(),
         };
@@ -66,6 +66,13 @@ internal sealed class VirtioBlkConfig(VirtioDevice device)
         BlockFeatures features = device.Has(VirtioBlkFeatures.Flush) ? BlockFeatures.Flush : BlockFeatures.None;
         if (!device.Has(VirtioBlkFeatures.ConfigWriteCache)) return features == 0 ? features : features | BlockFeatures.WriteCache;
         return features | BlockFeatures.WriteCacheSwitch | (Read8(WritebackAt) != 0 ? BlockFeatures.WriteCache : 0);
+    }
+
+    /// <summary>qemu-storage-daemon 7.2 offers the feature and says 0, where it has no limit.</summary>
+    private uint ReadSegmentBytes()
+    {
+        uint most = device.Has(VirtioBlkFeatures.SizeMax) ? Read32(SizeMaxAt) : 0;
+        return most == 0 ? MostSegmentBytes : Math.Min(most, MostSegmentBytes);
     }
 
     private void ReadTopology(ref BlockDeviceInfo info)
