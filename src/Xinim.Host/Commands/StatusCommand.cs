@@ -39,7 +39,7 @@ internal static class StatusCommand
     private static IReadOnlyList<string> Row(DeviceReport device) =>
     [
         device.Name, device.Device, device.Ids, device.Driver, device.Pid is { } pid ? Text((ulong)pid) : "-", Text(device.User), device.State.ToString(),
-        Text(device.Generation), Text(device.Restarts), device.Link ?? (device.Block is { } disk ? BlockReport.Size(disk.Bytes) : device.Ports is { } ports ? $"{ports.Count} ports" : "-"), Count(device, "rxFrames", "reads"), Count(device, "txFrames", "writes"), Count(device, "rxMissed"),
+        Text(device.Generation), Text(device.Restarts), device.Link ?? (device.Block is { } disk ? BlockReport.Size(disk.Bytes) : device.Ports is { } ports ? $"{ports.Count} ports" : "-"), Count(device, "rxFrames", "reads"), Count(device, "txFrames", "writes"), device.Mac is null ? "-" : Text(device.Counters.GetValueOrDefault("rxMissed")),
         Text(device.Errors), device.Client ?? "-", device.Iommu ? "IOMMU" : "UNSAFE DMA",
     ];
 
