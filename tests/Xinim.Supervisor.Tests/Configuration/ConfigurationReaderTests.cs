@@ -64,7 +64,7 @@ public sealed class ConfigurationReaderTests
     // Each: what is wrong, the line it is on, and what the message must say beside.
     [Theory]
     [InlineData("{\n\"sockets\": \"x\" }", 2, "unknown key 'sockets'; allowed here: socket, socketGroup, driverUserBase, sandbox, waitForDevices, devices")]
-    [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\",\n\"pol\": true } ] }", 3, "unknown key 'pol'; allowed here: device, name, driver, poll, restart, options, netdev, properties")]
+    [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\",\n\"pol\": true } ] }", 3, "unknown key 'pol'; allowed here: device, name, driver, poll, restart, options, netdev, drives, properties, ports")]
     [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\", \"restart\":\n{ \"pause\": 1 } } ] }", 2, "unknown key 'pause'; allowed here: firstPause, maxPause, quietPeriod, giveUpAfter, script")]
     [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n\"restart\": { \"giveUpAfter\": -1 } } ] }", 2, "'restart' of 00:03.0: 'giveUpAfter' is -1; allowed: 0 (never) to 1000000 failures")]
     [InlineData("{\n\"driverUserBase\": \"many\" }", 2, "$.driverUserBase")]

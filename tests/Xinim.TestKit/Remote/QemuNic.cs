@@ -3,7 +3,6 @@ using System.Net;
 using System.Net.Sockets;
 using Xinim.Drivers;
 using Xinim.Drivers.Network;
-using Xinim.Ipc.Memory;
 using Xinim.Ipc.Native;
 using Xinim.TestKit.Fakes;
 using Xinim.Vfio;
@@ -18,11 +17,9 @@ namespace Xinim.TestKit.Remote;
 /// </summary>
 public sealed class QemuNic : IDisposable
 {
-    private readonly QemuDevice _qemu;
+    private readonly QemuSeat<INetworkDriver> _seat;
     private readonly UdpClient _wire = new(new IPEndPoint(IPAddress.Loopback, 0));
     private readonly IPEndPoint _nic;
-    private readonly List<SharedRegion> _memory = [];
-    private readonly List<DmaRegion> _regions = [];
 
     /// <param name="model">QEMU's name of the device.</param>
     /// <param name="make">Makes the driver.</param>
@@ -34,39 +31,26 @@ public sealed class QemuNic : IDisposable
         _nic = new IPEndPoint(IPAddress.Loopback, FreePort());
         int port = ((IPEndPoint)_wire.Client.LocalEndPoint!).Port;
         RemoteModel remote = RemoteModel.Parse($"remote:{model}", $"socket,udp=127.0.0.1:{port},localaddr=127.0.0.1:{_nic.Port}", properties: [KeyValuePair.Create("mac", "52:54:00:12:34:56"), .. properties]);
-        _qemu = new QemuDevice(remote);
-        _make = make;
-        Work = Map("work", 2 << 20, RegionAccess.ReadWrite);
-        Client = new FakeNetworkClient(Map, buffers, buffers);
-        Open();
+        _seat = new QemuSeat<INetworkDriver>(remote, make);
+        Client = new FakeNetworkClient(_seat.Map, buffers, buffers);
     }
 
-    private readonly Func<DriverContext, INetworkDriver> _make;
-
     /// <summary>The driver's work region.</summary>
-    public DmaRegion Work { get; }
+    public DmaRegion Work => _seat.Work;
 
     public FakeNetworkClient Client { get; }
 
-    public INetworkDriver Driver { get; private set; } = null!;
+    public INetworkDriver Driver => _seat.Driver;
 
-    public IPciDevice Device { get; private set; } = null!;
+    public IPciDevice Device => _seat.Device;
 
-    public IDeviceInterrupts Interrupts { get; private set; } = null!;
+    public IDeviceInterrupts Interrupts => _seat.Interrupts;
 
     /// <summary>Lines that the driver logged.</summary>
-    public List<string> Log { get; } = [];
+    public List<string> Log => _seat.Log;
 
-    /// <summary>What a supervisor does after a driver's death, without the device's reset method where <paramref name="reset"/> is false; then a new driver.</summary>
-    public void Reincarnate(bool reset)
-    {
-        Interrupts.Dispose();
-        Device.Dispose();
-        _qemu.Backend.DisableInterrupts();
-        _qemu.Backend.ClearBusMaster();
-        if (reset) _ = _qemu.Backend.Reset();
-        Open();
-    }
+    /// <inheritdoc cref="QemuSeat{TDriver}.Reincarnate"/>
+    public void Reincarnate(bool reset) => _seat.Reincarnate(reset);
 
     /// <summary>One round of the host's loop.</summary>
     public void Poll()
@@ -106,28 +90,9 @@ public sealed class QemuNic : IDisposable
 
     public void Dispose()
     {
-        Interrupts.Dispose();
-        Device.Dispose();
-        _qemu.Dispose();
+        _seat.Dispose();
         _wire.Dispose();
         Client.Dispose();
-        foreach (SharedRegion memory in _memory) memory.Dispose();
-    }
-
-    private void Open()
-    {
-        Device = RemotePciDevice.FromHandles(_qemu.DuplicateSocket(), _qemu.Backend.Name);
-        Interrupts = Device.EnableInterrupts(InterruptKind.Intx, 1);
-        Driver = _make(new DriverContext(Device, Interrupts, new DmaArena(Work), Log.Add));
-    }
-
-    private DmaRegion Map(string name, long size, RegionAccess access)
-    {
-        SharedRegion memory = SharedRegion.Create(name, size, PageChoice.Ordinary);
-        _memory.Add(memory);
-        DmaRegion region = new((uint)_regions.Count + 1, _qemu.Backend.Map(memory, access), memory.Size, access, memory);
-        _regions.Add(region);
-        return region;
     }
 
     private static int FreePort()
