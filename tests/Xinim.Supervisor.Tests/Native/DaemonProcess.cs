@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Protocols;
@@ -11,22 +12,70 @@ internal sealed class DaemonProcess : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-daemon-");
     private readonly Process _process;
+    private readonly ConcurrentQueue<string> _log = new();
+    private readonly ManualResetEventSlim _started = new();
 
     /// <param name="environment">Beside the test's own.</param>
     public DaemonProcess(params IEnumerable<(string Name, string Value)> environment)
+        : this("""{ "device": "remote:e1000" }""", environment)
+    {
+    }
+
+    /// <param name="device">As in the configuration.</param>
+    /// <param name="environment">Beside the test's own.</param>
+    public DaemonProcess(string device, params IEnumerable<(string Name, string Value)> environment)
     {
         string configuration = Path.Combine(_folder.FullName, "xinim.json");
-        File.WriteAllText(configuration, $$"""{ "socket": "{{Socket}}", "devices": [ { "device": "remote:e1000" } ] }""");
+        File.WriteAllText(configuration, $$"""{ "socket": "{{Socket}}", "devices": [ {{device}} ] }""");
         ProcessStartInfo start = new(Path.Combine(Machine.Binaries, "xinim"), ["daemon", "--config", configuration]) { RedirectStandardOutput = true };
         foreach ((string name, string value) in environment) start.Environment[name] = value;
         _process = Process.Start(start)!;
-        // Ready is when a client is served; the log says what happens until then.
-        while (_process.StandardOutput.ReadLine() is { } line)
-        {
-            if (line.Contains(" ready after ", StringComparison.Ordinal)) return;
-        }
+        _process.OutputDataReceived += (_, line) => Heard(line.Data);
+        _process.BeginOutputReadLine();
+        Assert.True(_started.Wait(PeerProcess.Limit), $"the daemon's driver does not get ready\n{this}");
+        Assert.True(_log.Any(IsReady), $"the daemon ended\n{this}");
+    }
 
-        Assert.Fail($"the daemon ended with status {Terminate()}");
+    /// <summary>Ready is when a client is served; the log says what happens until then.</summary>
+    private static bool IsReady(string line) => line.Contains(" ready after ", StringComparison.Ordinal);
+
+    private void Heard(string? line)
+    {
+        if (line is not null) _log.Enqueue(line);
+        if (line is null || IsReady(line)) _started.Set();
+    }
+
+    /// <summary>What it logged.</summary>
+    public override string ToString() => string.Join('\n', _log.TakeLast(100));
+
+    /// <summary>Kills drivers, each at least so long after the one before, whatever they are doing.</summary>
+    public void KillDrivers(int count, TimeSpan pace)
+    {
+        int last = 0;
+        for (int death = 0; death < count; death++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            Assert.True(SpinWait.SpinUntil(() => Stopwatch.GetElapsedTime(start) >= pace && Status().Pid is { } pid && pid != last && Kill(last = pid), PeerProcess.Limit), $"no driver follows\n{this}");
+        }
+    }
+
+    private static bool Kill(int pid)
+    {
+        using Process driver = Process.GetProcessById(pid);
+        driver.Kill();
+        return true;
+    }
+
+    /// <summary>Runs the published command line against this daemon.</summary>
+    /// <returns>Its status, and what it printed.</returns>
+    public (int Status, string Output, string Error) Operate(params IEnumerable<string> arguments)
+    {
+        using Process process = Process.Start(
+            new ProcessStartInfo(Path.Combine(Machine.Binaries, "xinim"), [.. arguments, "--socket", Socket]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output, error.Result);
     }
 
     public string Socket => Path.Combine(_folder.FullName, "xinim.sock");
@@ -54,7 +103,7 @@ internal sealed class DaemonProcess : IDisposable
         return (driver, standby, all.Single(child => child != driver && child != standby));
     }
 
-    private DeviceReport Status()
+    public DeviceReport Status()
     {
         using Channel channel = ChannelListener.Connect(Socket);
         channel.Send(new MessageHeader((uint)ClientMessage.GetStatus, 0, 1));
@@ -95,8 +144,8 @@ internal sealed class DaemonProcess : IDisposable
     public void Dispose()
     {
         if (!_process.HasExited) Kill();
-        _process.StandardOutput.Dispose();
         _process.Dispose();
+        _started.Dispose();
         _folder.Delete(recursive: true);
     }
 }

@@ -13,23 +13,26 @@ public sealed class StorageDaemon : IDisposable
     private readonly string _folder;
     private ChildProcess? _process;
 
-    public StorageDaemon(string folder)
+    /// <param name="folder">For its image and its socket.</param>
+    public StorageDaemon(string folder, int sectors = Sectors)
     {
         _folder = folder;
         if (!File.Exists(Program)) throw new LinuxException($"{Program} is missing; install the package qemu-system-common with scripts/install.sh remote");
-        File.WriteAllBytes(Path.Combine(folder, "image"), [.. Enumerable.Range(0, Sectors * SectorBytes).Select(offset => (byte)(offset / SectorBytes))]);
+        File.WriteAllBytes(Image, [.. Enumerable.Range(0, sectors * SectorBytes).Select(offset => (byte)(offset / SectorBytes))]);
     }
 
     /// <summary>Where it listens.</summary>
     public string Socket => Path.Combine(_folder, "blk.sock");
 
-    public void Start() => Start(["--blockdev", $"driver=raw,node-name=disk,file.driver=file,file.filename={_folder}/image"]);
+    public string Image => Path.Combine(_folder, "image");
+
+    public void Start() => Start(["--blockdev", $"driver=raw,node-name=disk,file.driver=file,file.filename={Image}"]);
 
     /// <summary>Two requests a second: those after the first are in flight for a while.</summary>
     public void StartSlow() => Start(
     [
         "--object", "throttle-group,id=slow,x-iops-total=2",
-        "--blockdev", $"driver=throttle,node-name=disk,throttle-group=slow,file.driver=raw,file.file.driver=file,file.file.filename={_folder}/image",
+        "--blockdev", $"driver=throttle,node-name=disk,throttle-group=slow,file.driver=raw,file.file.driver=file,file.file.filename={Image}",
     ]);
 
     /// <summary>Ends it as a crash would: nothing is said, and its socket file stays.</summary>
