@@ -9,6 +9,7 @@ internal sealed class VirtioNetFilters
 {
     private const uint StandardFrame = 1518;
     private const uint MinFrame = 64;
+    private const int MostTableBytes = 8 + ((NetworkFilters.MaxUnicast + NetworkFilters.MaxMulticast) * 6);
 
     private const string NoVlans = "the device filters no VLANs, or option 'vlanFilter' is not on";
     private const NetworkFilterFlags Known = NetworkFilterFlags.Promiscuous | NetworkFilterFlags.AllMulticast | NetworkFilterFlags.VlanFilter | NetworkFilterFlags.RxChecksum;
@@ -87,14 +88,14 @@ internal sealed class VirtioNetFilters
     /// <summary>Two lists, each a count and its addresses [V §5.1.6.5.2].</summary>
     private void WriteTable(VirtioNetControl control)
     {
-        byte[] data = new byte[8 + ((NetworkFilters.MaxUnicast + NetworkFilters.MaxMulticast) * 6)];
+        Span<byte> data = stackalloc byte[MostTableBytes];
         int at = 4;
         BinaryPrimitives.WriteUInt32LittleEndian(data, _filters.UnicastCount);
-        for (int i = 0; i < _filters.UnicastCount; i++, at += 6) ((ReadOnlySpan<byte>)_filters.Unicast[i]).CopyTo(data.AsSpan(at));
-        BinaryPrimitives.WriteUInt32LittleEndian(data.AsSpan(at), _filters.MulticastCount);
+        for (int i = 0; i < _filters.UnicastCount; i++, at += 6) ((ReadOnlySpan<byte>)_filters.Unicast[i]).CopyTo(data[at..]);
+        BinaryPrimitives.WriteUInt32LittleEndian(data[at..], _filters.MulticastCount);
         at += 4;
-        for (int i = 0; i < _filters.MulticastCount; i++, at += 6) ((ReadOnlySpan<byte>)_filters.Multicast[i]).CopyTo(data.AsSpan(at));
-        Require(control.Do(VirtioNetControl.SetMacTable, data.AsSpan(0, at)), $"{_filters.UnicastCount} unicast and {_filters.MulticastCount} multicast addresses");
+        for (int i = 0; i < _filters.MulticastCount; i++, at += 6) ((ReadOnlySpan<byte>)_filters.Multicast[i]).CopyTo(data[at..]);
+        Require(control.Do(VirtioNetControl.SetMacTable, data[..at]), $"{_filters.UnicastCount} unicast and {_filters.MulticastCount} multicast addresses");
     }
 
     /// <summary>One command for each VLAN that comes or goes; without a filter all 4,096 are let through [V §5.1.6.5.3].</summary>
