@@ -9,7 +9,7 @@ namespace Xinim.Drivers.Network.Virtio;
 internal sealed class VirtioNetConfig(VirtioDevice device)
 {
     // Offsets [V §5.1.4].
-    private const int MacAt = 0, StatusAt = 6, PairsAt = 8, MtuAt = 10, SpeedAt = 12, DuplexAt = 16;
+    private const int MacAt = 0, StatusAt = 6, MtuAt = 10, SpeedAt = 12, DuplexAt = 16;
     private const ushort LinkUp = 1, Announce = 2; // VIRTIO_NET_S_LINK_UP, VIRTIO_NET_S_ANNOUNCE [V §5.1.4]
     private const ushort LeastMtu = 68; // [V §5.1.4.1]
     private const uint MaxSpeed = int.MaxValue; // greater means unknown [V §5.1.4.2]
@@ -38,9 +38,6 @@ internal sealed class VirtioNetConfig(VirtioDevice device)
 
         return (link, (status & Announce) != 0);
     }
-
-    /// <summary>Pairs of queues that the device has [V §5.1.4].</summary>
-    public ushort ReadPairs() => device.Has(VirtioNetFeatures.MultiQueue) ? Read16(PairsAt) : (ushort)1;
 
     /// <summary>Bytes of the largest packet without link-layer header; null where the device does not say [V §5.1.4].</summary>
     /// <exception cref="DeviceFaultException">It says what it must not.</exception>
