@@ -19,6 +19,11 @@
 #   00:0b.0  pcie-root-port   1b36:000c  empty, id hotplug1
 #   00:0c.0  e1000            8086:100e  82540EM, connected to the next
 #   00:0d.0  e1000e           8086:10d3  82574L, connected to the one before
+#   00:0e.0  virtio-net       1af4:1041  packed queues
+#   00:0f.0  virtio-net       1af4:1041  without merged buffers, event index and indirect descriptors
+#   00:10.0  virtio-blk       1af4:1042  32 MiB, packed queues, four of them
+#   03:00.0  virtio-net       1af4:1041  behind a root port (00:11.0)
+#   04:00.0  virtio-blk       1af4:1042  32 MiB in blocks of 4096 bytes, without event index and indirect descriptors, behind a root port (00:12.0)
 #   00:1b.0 to 00:1d.0  virtio-9p  1af4:1009  the lab's own: leave them alone
 set -euo pipefail
 
@@ -55,7 +60,8 @@ Files that it writes beneath $XINIM_LAB_OUT come back to the host (default: arti
   --no-devices          a machine without the standard devices
   --nic-backend [NIC=]B what a network card is connected to: none, user, or -netdev arguments such as
                         socket,udp=127.0.0.1:7001,localaddr=127.0.0.1:7002
-                        NIC: e1000 (default), e1000-82545em, e1000-82544gc, e1000e, virtio-net, cable0, cable1
+                        NIC: e1000 (default), e1000-82545em, e1000-82544gc, e1000e, virtio-net, virtio-packed,
+                        virtio-plain, virtio-port, cable0, cable1
   --disk-backend B      file (default: sparse images that vanish) or null (1 GiB of zeroes, no
                         medium: for benchmarks)
   --console-backend B   -chardev arguments for the virtio console (default: null), e.g. file,path=/tmp/console

@@ -11,7 +11,7 @@ guest() {
   local what="$1"
   shift
   XINIM_BENCH_ROUNDS="$ROUNDS" XINIM_BENCH_SECONDS="$SECONDS_EACH" \
-    "$ROOT/scripts/lab.sh" --timeout $((180 + ROUNDS * (SECONDS_EACH * 6 + 40))) "$@" -- "$ROOT/scripts/bench/guest/e1000.sh" "$what"
+    "$ROOT/scripts/lab.sh" --timeout $((180 + ROUNDS * (SECONDS_EACH * 6 + 40))) "$@" -- "$ROOT/scripts/bench/guest/nic.sh" "$what"
   cat "$XINIM_LAB_OUT/$what.tsv" >>"$RAW"
 }
 

@@ -3,7 +3,8 @@
 
 # What each network card is connected to: none (transmit vanishes at once, nothing is received), user (a gateway at
 # 10.0.2.2 that answers ARP, DHCP, DNS and ping), or the arguments of a -netdev. cable0 and cable1 are connected to each other.
-declare -A NIC_BACKEND=([e1000]=user [e1000-82545em]=user [e1000-82544gc]=user [e1000e]=user [virtio-net]=user
+declare -A NIC_BACKEND=([e1000]=user [e1000-82545em]=user [e1000-82544gc]=user [e1000e]=user [virtio-net]=user [virtio-packed]=user
+  [virtio-plain]=user [virtio-port]=user
   [cable0]=hubport,hubid=0 [cable1]=hubport,hubid=0)
 DISK_BACKEND='file'
 CONSOLE_BACKEND=null
@@ -76,7 +77,10 @@ add_disks() {
   add_disk disk0 ide-hd,bus=ahci.0,serial=XINIM-DISK0 64M "$1"
   add_disk disk1 ide-hd,bus=ahci.1,serial=XINIM-DISK1 32M "$1"
   add_disk cd0 ide-cd,bus=ahci.2,serial=XINIM-CD0 8M "$1"
-  add_disk vdisk0 virtio-blk-pci,addr=0x8,disable-legacy=on,iommu_platform=on,serial=XINIM-VDISK0 64M "$1"
+  local virtio=disable-legacy=on,iommu_platform=on
+  add_disk vdisk0 "virtio-blk-pci,addr=0x8,$virtio,serial=XINIM-VDISK0" 64M "$1"
+  add_disk vdisk1 "virtio-blk-pci,addr=0x10,$virtio,serial=XINIM-VDISK1,packed=on,num-queues=4" 32M "$1"
+  add_disk vdisk2 "virtio-blk-pci,bus=virtio-port1,addr=0x0,$virtio,serial=XINIM-VDISK2,event_idx=off,indirect_desc=off,logical_block_size=4096,physical_block_size=4096" 32M "$1"
 }
 
 add_serial() {
@@ -96,8 +100,13 @@ add_standard_devices() {
   add_nic 0x3 e1000-82545em e1000-82545em 03
   add_nic 0x4 e1000-82544gc e1000-82544gc 04
   add_nic 0x5 e1000e e1000e 05
+  QEMU_ARGS+=(-device pcie-root-port,id=virtio-port0,addr=0x11,chassis=3,slot=3
+    -device pcie-root-port,id=virtio-port1,addr=0x12,chassis=4,slot=4)
   add_disks "$1"
   add_nic 0x7 virtio-net "virtio-net-pci,$virtio" 07
+  add_nic 0xe virtio-packed "virtio-net-pci,$virtio,packed=on" 0e
+  add_nic 0xf virtio-plain "virtio-net-pci,$virtio,mrg_rxbuf=off,event_idx=off,indirect_desc=off" 0f
+  add_nic 0x0 virtio-port "virtio-net-pci,$virtio,bus=virtio-port0" 11
   add_serial "$1"
   QEMU_ARGS+=(-device pcie-root-port,id=hotplug0,addr=0xa,chassis=1,slot=1
     -device pcie-root-port,id=hotplug1,addr=0xb,chassis=2,slot=2)

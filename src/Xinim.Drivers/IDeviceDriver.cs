@@ -5,17 +5,8 @@ namespace Xinim.Drivers;
 /// maps its client's memory and never waits on the data path.
 /// </summary>
 /// <remarks>A device that breaks its manual is reported by <see cref="Vfio.DeviceFaultException"/>, which ends the process.</remarks>
-public interface IDeviceDriver : IDisposable
+public interface IDriver : IDisposable
 {
-    /// <summary>From now on buffers are looked up here. Called before the first buffer of a client, never while buffers are outstanding.</summary>
-    void Attach(BufferTable buffers);
-
-    /// <summary>
-    /// Stops the device's DMA and forgets every outstanding buffer, without returning it: when this returns, the device
-    /// touches no memory of the client. The device is ready for <see cref="Attach"/>; its settings stay.
-    /// </summary>
-    void Detach();
-
     /// <summary>Lets the device interrupt for whatever its driver waits for. Idempotent; the loop polls once more after it, before it sleeps.</summary>
     void ArmInterrupts();
 
@@ -30,4 +21,17 @@ public interface IDeviceDriver : IDisposable
 
     /// <summary>Makes the device quiet: no DMA, no interrupts.</summary>
     void Stop();
+}
+
+/// <summary>A driver that moves buffers of one client's between its rings and the device.</summary>
+public interface IDeviceDriver : IDriver
+{
+    /// <summary>From now on buffers are looked up here. Called before the first buffer of a client, never while buffers are outstanding.</summary>
+    void Attach(BufferTable buffers);
+
+    /// <summary>
+    /// Stops the device's DMA and forgets every outstanding buffer, without returning it: when this returns, the device
+    /// touches no memory of the client. The device is ready for <see cref="Attach"/>; its settings stay.
+    /// </summary>
+    void Detach();
 }

@@ -18,6 +18,9 @@ public sealed class ArchitectureTests
     public void Every_register_cites_its_manual() => Holds(CitationRule.Check(Tree));
 
     [Fact]
+    public void Every_conformance_clause_has_its_line_and_its_test() => Holds(ConformanceRule.Check(Tree));
+
+    [Fact]
     public void Fences_stand_in_one_file() => Holds(PatternRules.Fences(Tree));
 
     [Fact]

@@ -6,8 +6,8 @@ namespace Xinim.Architecture.Tests;
 /// <param name="Files">Text by path; paths are relative to the repository's root and use '/'.</param>
 internal sealed record SourceTree(IReadOnlyDictionary<string, string> Files)
 {
-    private static readonly string[] Roots = ["src", "tests", "samples", "scripts"];
-    private static readonly string[] Extensions = [".cs", ".csproj", ".props", ".targets", ".sh", ".c", ".h", ".sln"];
+    private static readonly string[] Roots = ["src", "tests", "samples", "scripts", "docs"];
+    private static readonly string[] Extensions = [".cs", ".csproj", ".props", ".targets", ".sh", ".c", ".h", ".sln", ".md"];
     private static readonly string[] Skipped = ["bin", "obj", "artifacts", "TestResults"];
 
     /// <summary>The repository that this assembly was built from.</summary>

@@ -1,4 +1,5 @@
 using Xinim.Drivers.Block;
+using Xinim.Drivers.Console;
 using Xinim.Drivers.Network;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Protocols;
@@ -28,6 +29,10 @@ public sealed class DriverEntry
     /// <summary>A disk's driver.</summary>
     public static DriverEntry Block(Func<DriverContext, IBlockDriver> make, int vectors = 1) =>
         new(vectors, (context, setup) => new BlockLoop(setup, make(context)));
+
+    /// <summary>A console device's driver.</summary>
+    public static DriverEntry Console(Func<DriverContext, IConsoleDriver> make, int vectors = 1) =>
+        new(vectors, (context, setup) => new ConsoleLoop(setup, make(context)));
 
     internal IDriverLoop MakeLoop(DriverContext context, LoopSetup setup) => _make(context, setup);
 }

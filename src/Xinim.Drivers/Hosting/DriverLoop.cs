@@ -1,115 +1,27 @@
-using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
-using Xinim.Ipc;
 using Xinim.Ipc.Channels;
-using Xinim.Ipc.Events;
 using Xinim.Ipc.Memory;
 using Xinim.Ipc.Protocols;
 using Xinim.Ipc.Rings;
-using Xinim.Ipc.Sandboxing;
-using Xinim.Vfio;
 using Xinim.Vfio.Dma;
 
 namespace Xinim.Drivers.Hosting;
 
-/// <summary>
-/// The main loop of a driver process: polls while there is work, arms interrupts and sleeps when there is none. One thread does
-/// everything, so a driver needs no locks. A class of devices adds its rings and its messages.
-/// </summary>
-internal abstract class DriverLoop<TRings> : IDriverLoop
+/// <summary>The loop of a class whose devices have one client at a time, with memory that the device reaches. A class adds its rings and its messages.</summary>
+internal abstract class DriverLoop<TRings> : ServiceLoop
     where TRings : class, IDriverRings
 {
-    /// <summary>
-    /// Empty polls before going to sleep after the client gave work: some 30 µs, as long as a wake-up with
-    /// its interrupt takes, so that waiting never costs more than twice the best choice; counted in polls because a machine on which they are slow wakes up slowly too. After the device gave work the next empty poll ends it: interrupt moderation gathers work better
-    /// than a processor that looks for it piece by piece, and leaves that processor to the client.
-    /// </summary>
-    private const int IdlePolls = 1500;
-
-    /// <summary>Idle polls between two offers of the processor to others.</summary>
-    private const int PollsPerYield = 16;
-
-    /// <summary>Busy polls between two looks at the control channel.</summary>
-    private const int PollsPerLook = 64;
-    private static readonly TimeSpan TimerPeriod = TimeSpan.FromSeconds(1);
-
-    /// <summary>What a device has not finished after this is the next driver's: its client still holds it.</summary>
-    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(1);
-
-    private readonly Channel _channel;
-    private readonly uint _generation;
     private readonly IDeviceDriver _driver;
-    private readonly IDeviceInterrupts _interrupts;
     private readonly DmaRegion _work;
-    private readonly Heart _heart;
-    private readonly bool _spin;
-    private readonly EventLoop _loop = new();
     private AttachedClient<TRings>? _client;
-    private bool _armed;
-    private bool _quiet;
-    private bool _running = true;
 
     /// <param name="driver">Owned.</param>
     protected DriverLoop(LoopSetup setup, IDeviceDriver driver)
+        : base(setup, driver)
     {
-        _channel = setup.Channel;
-        _generation = setup.Generation;
         _driver = driver;
-        _interrupts = setup.Interrupts;
         _work = setup.Work;
-        _heart = setup.Heart;
-        _spin = setup.Spin;
     }
-
-    /// <summary>What a pass found, by who caused it.</summary>
-    protected enum Work
-    {
-        None,
-        Device,
-        Client,
-    }
-
-    public void Run(uint startRequest)
-    {
-        byte[] info = BringUp();
-        _loop.Watch(_channel.Handle, OnMessages);
-        for (int vector = 0; vector < _interrupts.Count; vector++) WatchVector(vector);
-        _loop.Every(TimerPeriod, OnTimer);
-        // Wakes a sleeping loop; one that works beats at each look.
-        _loop.Every(_heart.Period, _heart.Beat);
-        // From here on nothing is opened any more.
-        SelfRestraint.Tighten();
-        _channel.SendBytes(Header(ControlMessage.Ready, startRequest), info, default);
-        int idle = 0;
-        for (int polls = 0; _running; polls++)
-        {
-            idle = Poll() switch
-            {
-                Work.Client => 0,
-                Work.Device => IdlePolls,
-                _ => idle + 1,
-            };
-            if (idle > IdlePolls && !_spin) Sleep();
-            // The client may wait for this very processor.
-            else if (idle % PollsPerYield == PollsPerYield - 1) Thread.Yield();
-            if (polls % PollsPerLook != 0) continue;
-            _heart.Beat();
-            _loop.RunOnce(TimeSpan.Zero);
-        }
-
-        _driver.Stop();
-    }
-
-    public void Dispose()
-    {
-        _client?.Dispose();
-        _loop.Dispose();
-        _driver.Dispose();
-    }
-
-    /// <summary>Starts the driver.</summary>
-    /// <returns>What Ready says of the device: the class's struct as bytes.</returns>
-    protected abstract byte[] BringUp();
 
     /// <summary>Attaches to a client's rings.</summary>
     protected abstract TRings OpenRings(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle peer);
@@ -117,34 +29,18 @@ internal abstract class DriverLoop<TRings> : IDriverLoop
     /// <summary>The data path: one pass over all rings, rings the client if anything came for it.</summary>
     protected abstract Work Pass(TRings rings);
 
-    /// <summary>The driver is to take nothing more from device or client. What it holds comes out of <see cref="Drain"/>.</summary>
-    protected abstract void StopIntake();
-
-    /// <summary>Gives back what is finished, without taking anything.</summary>
-    /// <returns>False where nothing came and nothing is with the device.</returns>
+    /// <inheritdoc cref="ServiceLoop.Drain"/>
     protected abstract bool Drain(TRings rings);
 
     /// <summary>Nothing is with the device any more.</summary>
     protected abstract void OnDetached();
 
-    /// <summary>After interrupts and the timer: tells the supervisor what has changed.</summary>
-    protected abstract void ReportChanges();
-
-    /// <summary>A question that only this class knows; one that brings no exception is answered with Done.</summary>
-    /// <returns>False where it knows neither.</returns>
+    /// <inheritdoc cref="ServiceLoop.Obey"/>
     protected abstract bool TryObey(ChannelMessage message);
 
-    /// <summary>Counters since the start, words in the order of the class's struct.</summary>
-    protected abstract byte[] ReadStatistics();
-
-    /// <summary>Tells the supervisor something unasked.</summary>
-    protected void Tell<T>(ControlMessage type, in T payload)
-        where T : unmanaged
-        => _channel.Send(Header(type, 0), payload);
-
-    private Work Poll()
+    protected sealed override Work Poll()
     {
-        if (_client is not { } client || _quiet) return Work.None;
+        if (_client is not { } client) return Work.None;
         try
         {
             return Pass(client.Rings);
@@ -152,81 +48,28 @@ internal abstract class DriverLoop<TRings> : IDriverLoop
         catch (RingException exception)
         {
             DropClient();
-            _channel.SendText(Header(ControlMessage.ClientFault, 0), exception.Message);
+            TellText(ControlMessage.ClientFault, exception.Message);
             return Work.None;
         }
     }
 
-    private void Sleep()
-    {
-        _client?.Rings.Own.PrepareToSleep();
-        _driver.ArmInterrupts();
-        _armed = true;
-        // What came between the last poll and arming raised no wake-up: look once more.
-        if (Poll() == Work.None) _loop.RunOnce(Timeout.InfiniteTimeSpan);
-        _client?.Rings.Own.Awake();
-        // Awake for another reason than an interrupt: while the loop polls, none is wanted.
-        if (_armed) _driver.MaskInterrupts();
-        _armed = false;
-    }
+    protected sealed override void PrepareToSleep() => _client?.Rings.Own.PrepareToSleep();
 
-    private void WatchVector(int vector) => _loop.Watch(_interrupts.EventOf(vector), () =>
-    {
-        _driver.OnInterrupt(vector);
-        _interrupts.Acknowledge(vector);
-        _armed = false;
-        ReportChanges();
-    });
+    protected sealed override void Awake() => _client?.Rings.Own.Awake();
 
-    private void OnTimer()
-    {
-        _driver.OnTimer();
-        ReportChanges();
-    }
+    protected sealed override bool Drain() => _client is { } client && Drain(client.Rings);
 
-    private void OnMessages()
+    protected sealed override void OnDrained() => _client?.Rings.Client.Ring();
+
+    protected sealed override void DropClients() => _client?.Dispose();
+
+    protected sealed override bool Obey(ChannelMessage message)
     {
-        while (_running)
+        switch ((ControlMessage)message.Header.Type)
         {
-            if (!_channel.TryReceive(out ChannelMessage? message))
-            {
-                // Without a supervisor nobody would make the device quiet later.
-                _running = false;
-                return;
-            }
-
-            if (message is null) return;
-            using (message) Answer(message);
-        }
-    }
-
-    private void Answer(ChannelMessage message)
-    {
-        uint request = message.Header.Request;
-        if (message.Header.Generation != _generation) return;
-        try
-        {
-            switch ((ControlMessage)message.Header.Type)
-            {
-                case ControlMessage.Attach: Attach(message); break;
-                case ControlMessage.Detach: DropClient(); break;
-                case ControlMessage.Ping: break;
-                case ControlMessage.Quiesce: Quiesce(); break;
-                case ControlMessage.Stop: _running = false; break;
-                case ControlMessage.GetStatistics:
-                    _driver.OnTimer();
-                    _channel.SendBytes(Header(ControlMessage.Statistics, request), ReadStatistics(), default);
-                    return;
-                default:
-                    if (!TryObey(message)) throw new ChannelException($"the supervisor sent message {message.Header.Type}, which is unknown here");
-                    break;
-            }
-
-            _channel.Send(Header(ControlMessage.Done, request));
-        }
-        catch (Exception exception) when (exception is ArgumentException or RingException or LinuxException)
-        {
-            _channel.SendText(Header(ControlMessage.Refused, request), exception.Message);
+            case ControlMessage.Attach: Attach(message); return true;
+            case ControlMessage.Detach: DropClient(); return true;
+            default: return TryObey(message);
         }
     }
 
@@ -246,7 +89,7 @@ internal abstract class DriverLoop<TRings> : IDriverLoop
 
         if (regions.Exists(region => region.Id == _work.Id)) throw new ArgumentException($"region {_work.Id} is the driver's own");
         BufferTable buffers = new(grants, regions);
-        AttachedClient<TRings> client = new(message, what, _loop, OpenRings);
+        AttachedClient<TRings> client = new(message, what, Events, OpenRings);
         try
         {
             _driver.Attach(buffers);
@@ -260,26 +103,13 @@ internal abstract class DriverLoop<TRings> : IDriverLoop
         _client = client;
     }
 
-    /// <summary>Nothing more is taken; what was taken is finished and given back. The rings have room for all of it: nobody else fills them.</summary>
-    private void Quiesce()
-    {
-        _quiet = true;
-        StopIntake();
-        if (_client is not { } client) return;
-        long start = Stopwatch.GetTimestamp();
-        while (Drain(client.Rings) && Stopwatch.GetElapsedTime(start) < DrainLimit) _heart.Beat();
-        client.Rings.Client.Ring();
-    }
-
     private void DropClient()
     {
         if (_client is not { } client) return;
         _client = null;
         _driver.Detach();
         OnDetached();
-        _armed = false;
+        ForgetArming();
         client.Dispose();
     }
-
-    private MessageHeader Header(ControlMessage type, uint request) => new((uint)type, _generation, request);
 }

@@ -36,7 +36,7 @@ public static class DriverProcess
         }
         catch (ChannelException exception)
         {
-            Console.Error.WriteLine($"xinim-driver is started by 'xinim daemon', which gives it a device: {exception.Message}");
+            System.Console.Error.WriteLine($"xinim-driver is started by 'xinim daemon', which gives it a device: {exception.Message}");
             return ExitUsage;
         }
 
@@ -113,7 +113,7 @@ public static class DriverProcess
         catch (ChannelException)
         {
             // The supervisor is gone; the loop will see that. There is nobody else to tell.
-            Console.Error.WriteLine(text);
+            System.Console.Error.WriteLine(text);
         }
     }
 }

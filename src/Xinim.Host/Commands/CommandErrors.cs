@@ -3,6 +3,7 @@ using Xinim.Block.Ports;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Rings;
 using Xinim.Net.Ports;
+using Xinim.Serial.Ports;
 
 namespace Xinim.Host.Commands;
 
@@ -30,7 +31,7 @@ internal static class CommandErrors
         {
             return Say(environment, $"the daemon's answer cannot be read ({exception.Message}); is it of another version?", Failed);
         }
-        catch (Exception exception) when (exception is NetworkPortException or BlockException or ChannelException or RingException or IOException or UnauthorizedAccessException)
+        catch (Exception exception) when (exception is NetworkPortException or ConsolePortException or BlockException or ChannelException or RingException or IOException or UnauthorizedAccessException)
         {
             return Say(environment, exception.Message, Failed);
         }

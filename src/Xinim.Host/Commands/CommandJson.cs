@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Xinim.Supervisor.Status;
 
 namespace Xinim.Host.Commands;
 
@@ -8,6 +9,7 @@ namespace Xinim.Host.Commands;
 [JsonSerializable(typeof(IReadOnlyList<ListedDisk>))]
 [JsonSerializable(typeof(TransferSummary))]
 [JsonSerializable(typeof(DiskBenchSummary))]
+[JsonSerializable(typeof(IReadOnlyList<ConsolePortReport>))]
 [JsonSerializable(typeof(PingSummary))]
 [JsonSerializable(typeof(SendSummary))]
 [JsonSerializable(typeof(ReceiveSummary))]

@@ -39,11 +39,20 @@ internal static class StatusCommand
     private static IReadOnlyList<string> Row(DeviceReport device) =>
     [
         device.Name, device.Device, device.Ids, device.Driver, device.Pid is { } pid ? Text((ulong)pid) : "-", Text(device.User), device.State.ToString(),
-        Text(device.Generation), Text(device.Restarts), device.Link ?? (device.Block is { } disk ? BlockReport.Size(disk.Bytes) : "-"), Count(device, device.Block is null ? "rxFrames" : "reads"), Count(device, device.Block is null ? "txFrames" : "writes"), device.Block is null ? Count(device, "rxMissed") : "-",
+        Text(device.Generation), Text(device.Restarts), device.Link ?? (device.Block is { } disk ? BlockReport.Size(disk.Bytes) : device.Ports is { } ports ? $"{ports.Count} ports" : "-"), Count(device, "rxFrames", "reads"), Count(device, "txFrames", "writes"), device.Mac is null ? "-" : Text(device.Counters.GetValueOrDefault("rxMissed")),
         Text(device.Errors), device.Client ?? "-", device.Iommu ? "IOMMU" : "UNSAFE DMA",
     ];
 
-    private static string Count(DeviceReport device, string name) => Text(device.Counters.GetValueOrDefault(name));
+    /// <summary>The first of the counters that a device of its class has.</summary>
+    private static string Count(DeviceReport device, params ReadOnlySpan<string> names)
+    {
+        foreach (string name in names)
+        {
+            if (device.Counters.TryGetValue(name, out ulong count)) return Text(count);
+        }
+
+        return "-";
+    }
 
     private static string Text(ulong number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -41,6 +41,7 @@ internal static class XinimCommand
             PingCommand.Create(environment),
             NetCommand.Create(environment),
             DiskCommand.Create(environment),
+            ConsoleCommand.Create(environment),
         };
         root.Options.Add(CommonOptions.Socket());
         foreach (HelpOption option in root.Options.OfType<HelpOption>())

@@ -176,7 +176,7 @@ internal sealed class DeviceSet(ILogger log, DaemonOptions options, Supervisor.S
 
     private void OpenRemote(DeviceConfiguration device)
     {
-        RemoteModel model = RemoteModel.Parse(device.Device, device.Netdev, device.Drives, device.Properties);
+        RemoteModel model = RemoteModel.Parse(device.Device, device.Netdev, device.Drives, device.Properties, device.Ports);
         if (_qemu is null)
         {
             _qemu = QemuProgram.Find();

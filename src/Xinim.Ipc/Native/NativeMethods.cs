@@ -30,6 +30,27 @@ internal static unsafe partial class NativeMethods
         return error == 0 ? 0 : -1;
     }
 
+    [LibraryImport(LibC, EntryPoint = "tcgetattr", SetLastError = true)]
+    public static partial int TcGetAttributes(SafeFileHandle terminal, TerminalAttributes* attributes);
+
+    [LibraryImport(LibC, EntryPoint = "tcsetattr", SetLastError = true)]
+    public static partial int TcSetAttributes(SafeFileHandle terminal, int when, TerminalAttributes* attributes);
+
+    [LibraryImport(LibC, EntryPoint = "cfmakeraw")]
+    public static partial void MakeRaw(TerminalAttributes* attributes);
+
+    [LibraryImport(LibC, EntryPoint = "posix_openpt", SetLastError = true)]
+    public static partial int OpenPseudoTerminal(int flags);
+
+    [LibraryImport(LibC, EntryPoint = "unlockpt", SetLastError = true)]
+    public static partial int UnlockPseudoTerminal(SafeFileHandle master);
+
+    [LibraryImport(LibC, EntryPoint = "ptsname_r", SetLastError = true)]
+    public static partial int NamePseudoTerminal(SafeFileHandle master, byte* name, ulong room);
+
+    [LibraryImport(LibC, EntryPoint = "ioctl", SetLastError = true)]
+    public static partial int Ioctl(SafeFileHandle file, ulong request, ushort* argument);
+
     public static long SizeOf(SafeFileHandle file) => Stat(file).st_size;
 
     public static int BlockSizeOf(SafeFileHandle file) => (int)(long)Stat(file).st_blksize;

@@ -71,6 +71,15 @@ public enum ClientMessage : uint
 
     /// <summary>→ daemon: 1 (uint) for a write cache, 0 for none; stays over restarts of the driver. Answer: Done or Refused.</summary>
     SetWriteCache = 20,
+
+    /// <summary>
+    /// → daemon: <see cref="OpenConsoleMessage"/>. Answer: Refused, or Opened with <see cref="OpenedConsoleMessage"/> and the handles: rings, the client's
+    /// doorbell, the driver's. Reopened follows with the same payload and the new rings.
+    /// </summary>
+    OpenConsole = 32,
+
+    /// <summary>← daemon, unasked: <see cref="ConsolePortInfo"/> of the client's port.</summary>
+    PortChanged = 33,
 }
 
 /// <summary>What a client wants to hold.</summary>

@@ -70,6 +70,18 @@ public enum ControlMessage : uint
 
     /// <summary>← driver of a disk, unasked: <see cref="BlockDeviceInfo"/>; size or write cache is another one now.</summary>
     BlockChanged = 23,
+
+    /// <summary>→ driver of a console device: <see cref="OpenPortMessage"/>. Answer: Done or Refused.</summary>
+    OpenPort = 32,
+
+    /// <summary>→ driver of a console device: the number of a port (uint), whose client is gone. Answer: Done.</summary>
+    ClosePort = 33,
+
+    /// <summary>← driver of a console device, unasked: <see cref="ConsolePortInfo"/>.</summary>
+    PortChanged = 34,
+
+    /// <summary>← driver of a console device, unasked: <see cref="PortFaultMessage"/>.</summary>
+    PortFault = 35,
 }
 
 /// <summary>What a driver is started with.</summary>

@@ -54,7 +54,7 @@ public static partial class ConfigurationReader
             bool remote = RemotePattern().IsMatch(device.Device);
             // A model is started for each mention; everything else is one device.
             if (!remote && !addresses.Add(IdentityOf(device.Device))) throw At(device.Device, $"device {device.Device} stands twice");
-            if (!remote && (device.Netdev is not null || device.Drives.Count + device.Properties.Count > 0)) throw At(device.Device, "'netdev', 'drives' and 'properties' are for remote devices only");
+            if (!remote && (device.Netdev is not null || device.Drives.Count + device.Properties.Count + device.Ports.Count > 0)) throw At(device.Device, "'netdev', 'drives', 'properties' and 'ports' are for remote devices only");
             if (device.Restart?.Problem() is { } problem) throw At("restart", $"'restart' of {device.Device}: {problem}");
             if (device.Name is not { } name) continue;
             if (!NamePattern().IsMatch(name)) throw At(name, $"name '{name}' is not allowed; use 1 to 15 letters, digits, '-' and '_', a letter first");
@@ -91,6 +91,7 @@ public static partial class ConfigurationReader
     private static IEnumerable<string> KeysAt(string? path)
     {
         JsonTypeInfo type = path?.Contains("].restart", StringComparison.Ordinal) == true ? ConfigurationJson.Default.RestartSettings
+            : path?.Contains("].ports[", StringComparison.Ordinal) == true ? ConfigurationJson.Default.RemotePort
             : path?.Contains("devices[", StringComparison.Ordinal) == true ? ConfigurationJson.Default.DeviceConfiguration
             : ConfigurationJson.Default.DaemonConfiguration;
         return type.Properties.Select(property => property.Name);

@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using Xinim.Ipc;
 using Xinim.Supervisor.Policy;
+using Xinim.Vfio.Remote;
 
 namespace Xinim.Supervisor.Configuration;
 
@@ -65,6 +66,9 @@ public sealed record DeviceConfiguration
 
     /// <summary>Remote devices: QEMU properties of the device, such as <c>mac</c>.</summary>
     public IReadOnlyDictionary<string, string> Properties { get; set; } = new Dictionary<string, string>();
+
+    /// <summary>Remote virtio-serial devices: their ports.</summary>
+    public IReadOnlyList<RemotePort> Ports { get; set; } = [];
 }
 
 /// <summary>Reads the configuration without reflection; unknown keys are errors.</summary>

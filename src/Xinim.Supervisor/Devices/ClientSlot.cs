@@ -5,7 +5,6 @@ using Xinim.Ipc;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Events;
-using Xinim.Supervisor.Status;
 using Xinim.Vfio;
 
 namespace Xinim.Supervisor.Devices;
@@ -32,7 +31,7 @@ internal interface IDeviceClient
 /// The one client that a device has at a time: its memory, which outlives drivers, and what it is told of them; the sum of all drivers'
 /// counters. A class of devices adds what its clients ask for and what its drivers say.
 /// </summary>
-internal abstract class ClientSlot : IDisposable
+internal abstract class ClientSlot : DeviceSlot
 {
     private readonly ILogger _log;
     private IDeviceClient? _client;
@@ -45,25 +44,20 @@ internal abstract class ClientSlot : IDisposable
 
     /// <param name="counters">Names of the words of the class's statistics.</param>
     protected ClientSlot(ManagedDevice device, ILogger log, IReadOnlyList<string> counters)
+        : base(device, counters)
     {
-        Device = device;
         _log = log;
-        Counters = new DeviceCounters(device, counters);
     }
 
     public IDeviceClient? Holder => _client;
 
     public ClientMemory? Memory => _memory;
 
-    /// <summary>Counters of all drivers of this device.</summary>
-    public DeviceCounters Counters { get; }
+    public sealed override string? Occupants => _client?.Description;
 
-    protected ManagedDevice Device { get; }
+    public sealed override IReadOnlyList<ClientPool> Pools => _memory?.Pools ?? [];
 
-    /// <summary>Gives the device to a client, which hears of it by <see cref="IDeviceClient.OnAttached"/> or <see cref="IDeviceClient.OnClosed"/>.</summary>
-    /// <param name="message">The wish.</param>
-    /// <returns>Why not; null where it is on its way.</returns>
-    public string? Open(IDeviceClient client, ChannelMessage message)
+    public sealed override string? Open(IDeviceClient client, ChannelMessage message)
     {
         if (message.Header.Type != (uint)Device.Class.Open.Type) return $"{Device.Name} is a {Device.Class.Name} device, and not to be opened as another one";
         if (Plan(message, out MemoryPlan plan) is { } problem) return problem;
@@ -80,8 +74,7 @@ internal abstract class ClientSlot : IDisposable
         return Take(client, plan);
     }
 
-    /// <summary>Takes the device back from a client, whatever state it is in.</summary>
-    public void Release(IDeviceClient client)
+    public sealed override void Release(IDeviceClient client)
     {
         if (_next?.Client == client) _next = null;
         if (_client != client) return;
@@ -99,46 +92,22 @@ internal abstract class ClientSlot : IDisposable
         _attachSent = false;
     }
 
-    /// <summary>Answers what only this class's clients ask.</summary>
-    /// <param name="answer">Gets the reason where it was refused; null where it is done.</param>
-    /// <exception cref="ChannelException">No client of this class asks that.</exception>
-    public abstract void Answer(ChannelMessage question, Action<string?> answer);
-
-    /// <summary>Fills in what a report says of this class.</summary>
-    public abstract DeviceReport Describe(DeviceReport report);
-
-    /// <summary>A driver is about to be started.</summary>
-    /// <returns>The filters that a NIC's driver starts with.</returns>
-    internal virtual NetworkFilters OnStarting() => default;
-
-    /// <summary>What Ready says of the device.</summary>
-    /// <returns>The same for the log.</returns>
-    internal abstract string Adopt(ChannelMessage ready);
-
-    /// <summary>What only a driver of this class says unasked.</summary>
-    /// <exception cref="ChannelException">None of this class says that.</exception>
-    internal abstract void OnDriverNews(ChannelMessage news);
-
     /// <summary>A driver serves: it gets what the client has wished for, then the client.</summary>
-    internal void OnReady()
+    internal sealed override void OnReady()
     {
         Counters.Carry();
         RestoreWishes();
         if (_memory is not null) Attach();
     }
 
-    /// <summary>Its rings are found broken.</summary>
-    /// <param name="memory">How long a first time is remembered.</param>
-    /// <returns>True where that is not the first time: then it was not the driver of then.</returns>
-    internal bool BreaksAgain(TimeSpan memory)
+    internal sealed override bool BreaksAgain(TimeSpan memory)
     {
         bool again = _broken is { } before && Stopwatch.GetElapsedTime(before) < memory;
         _broken = Stopwatch.GetTimestamp();
         return again;
     }
 
-    /// <summary>The driver gave the client's buffers up because of what the client wrote.</summary>
-    internal void OnDropped(string reason)
+    internal sealed override void OnDropped(string reason)
     {
         if (_client is not { } client) return;
         Device.Events.Add(EventKind.Closed, $"taken from {client.Description}: {reason}");
@@ -151,25 +120,23 @@ internal abstract class ClientSlot : IDisposable
         client.OnClosed(reason);
     }
 
-    internal void StopIntake() => _memory?.CloseRings();
+    internal sealed override void StopIntake() => _memory?.CloseRings();
 
-    /// <summary>The device is quiet: what clients gave up while it was not can go.</summary>
-    internal void OnQuiet()
+    internal sealed override void OnQuiet()
     {
         _attachSent = false;
         FreeReleased();
         Counters.AnswerCurious();
     }
 
-    internal void CloseForGood(string reason)
+    internal sealed override void CloseForGood(string reason)
     {
         if (_next is { } next) next.Client.OnClosed(reason);
         _next = null;
         OnDropped(reason);
     }
 
-    /// <summary>Frees all memory. Only when the device is quiet.</summary>
-    public void Dispose()
+    public sealed override void Dispose()
     {
         Free(_releasing);
         Free(_memory);

@@ -10,7 +10,7 @@ namespace Xinim.Supervisor.Devices;
 /// <param name="Open">How a client asks for one.</param>
 /// <param name="Questions">What only its clients ask.</param>
 /// <param name="MakeSlot">Makes a device's part of this class.</param>
-internal sealed record DeviceClass(string Name, string Prefix, ClassMessage Open, IReadOnlyList<ClassMessage> Questions, Func<ManagedDevice, ILogger, ClientSlot> MakeSlot)
+internal sealed record DeviceClass(string Name, string Prefix, ClassMessage Open, IReadOnlyList<ClassMessage> Questions, Func<ManagedDevice, ILogger, DeviceSlot> MakeSlot)
 {
     /// <summary>All that there are.</summary>
     public static IReadOnlyList<DeviceClass> All { get; } =
@@ -21,6 +21,7 @@ internal sealed record DeviceClass(string Name, string Prefix, ClassMessage Open
         new(
             "block", "disk", ClassMessage.Of<OpenBlockMessage>(ClientMessage.OpenBlock), [ClassMessage.Of<uint>(ClientMessage.SetWriteCache)],
             (device, log) => new BlockSlot(device, log)),
+        new("console", "con", ClassMessage.Of<OpenConsoleMessage>(ClientMessage.OpenConsole), [], (device, log) => new ConsoleSlot(device, log)),
     ];
 
     /// <summary>For messages.</summary>

@@ -18,7 +18,7 @@ namespace Xinim.Supervisor.Devices;
 
 /// <summary>
 /// A device and the succession of its drivers: starts one, notices its end, makes the device quiet in the one safe order, starts the next.
-/// What belongs to a client is in <see cref="ClientSlot"/>, what an operator asks for in <see cref="DeviceVerbs"/>, what follows a failure in <see cref="Succession"/>.
+/// What belongs to a client is in <see cref="DeviceSlot"/>, what an operator asks for in <see cref="DeviceVerbs"/>, what follows a failure in <see cref="Succession"/>.
 /// </summary>
 internal sealed partial class ManagedDevice : IDriverObserver, IDisposable
 {
@@ -79,9 +79,12 @@ internal sealed partial class ManagedDevice : IDriverObserver, IDisposable
     /// <summary>The manifest names one that exists.</summary>
     public DeviceClass Class { get; }
 
-    public ClientSlot Client { get; }
+    public DeviceSlot Client { get; }
 
     public DeviceEvents Events { get; }
+
+    /// <summary>For what has to come in time.</summary>
+    public EventLoop Loop => _loop;
 
     /// <summary>What an operator can have done to it.</summary>
     public DeviceVerbs Verbs { get; }

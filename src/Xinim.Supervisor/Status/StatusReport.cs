@@ -72,6 +72,9 @@ public sealed record DeviceReport
     /// <summary>Of a disk; null of other devices.</summary>
     public BlockReport? Block { get; init; }
 
+    /// <summary>Of a console device, by number; null of other devices.</summary>
+    public IReadOnlyList<ConsolePortReport>? Ports { get; init; }
+
     public required string? Client { get; init; }
 
     public required IReadOnlyList<RegionReport> Regions { get; init; }
@@ -142,7 +145,7 @@ internal static class StatusReporter
         Executable = device.Launch.Executable,
         Iommu = device.Backend.HasIommu,
         Class = device.Class.Name,
-        Client = device.Client.Holder?.Description,
+        Client = device.Client.Occupants,
         Regions = [.. Regions(device)],
         Counters = device.Client.Counters.ByName,
         CountersAt = Math.Round(device.Client.Counters.Time / (double)Stopwatch.Frequency, 6),
@@ -155,8 +158,7 @@ internal static class StatusReporter
     private static IEnumerable<RegionReport> Regions(ManagedDevice device)
     {
         yield return new RegionReport("work", device.Work.Iova.ToString(), device.Work.Region.Size, device.Work.Region.PageSize, "ReadWrite");
-        if (device.Client.Memory is not { } memory) yield break;
-        foreach (ClientPool pool in memory.Pools)
+        foreach (ClientPool pool in device.Client.Pools)
             yield return new RegionReport(pool.Plan.Name, pool.Iova.ToString(), pool.Region.Size, pool.Region.PageSize, pool.Plan.Access.ToString());
     }
 }

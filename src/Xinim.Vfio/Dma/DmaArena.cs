@@ -45,10 +45,27 @@ public sealed class DmaArena
         return new DmaBlock(_region.Memory!, start, _region.Iova + (ulong)start, bytes);
     }
 
+    /// <summary>Takes a table with what its memory holds: what a driver notes there is its successor's to read.</summary>
+    /// <inheritdoc cref="Allocate"/>
+    public DmaBuffer<T> AllocateKept<T>(uint count, uint alignment)
+        where T : unmanaged
+    {
+        if (!BitOperations.IsPow2(count)) throw new ArgumentException($"a count of {count} is not a power of two", nameof(count));
+        long start = Take((long)count * Unsafe.SizeOf<T>(), alignment, clear: false);
+        return new DmaBuffer<T>(_region.Memory!, start, _region.Iova + (ulong)start, count);
+    }
+
+    /// <summary>Leaves memory out, with what it holds.</summary>
+    public void Skip(long bytes) => Take(bytes, 1, clear: false);
+
+    /// <summary>A private copy of what the region holds.</summary>
+    /// <param name="offset">Bytes from its start.</param>
+    public byte[] Copy(long offset, int bytes) => _region.Memory!.Slice(offset, bytes).ToArray();
+
     /// <summary>Takes everything back. Only when the device is quiet.</summary>
     public void Reset() => _used = 0;
 
-    private long Take(long length, uint alignment)
+    private long Take(long length, uint alignment, bool clear = true)
     {
         if (!BitOperations.IsPow2(alignment)) throw new ArgumentException($"an alignment of {alignment} bytes is not a power of two", nameof(alignment));
         // Aligned as the device sees it: the IOVA of the region itself is page-aligned only.
@@ -56,7 +73,7 @@ public sealed class DmaArena
         if (length > _region.Size - start)
             throw new InvalidOperationException($"the work region of {_region.Size} bytes has {Free} left, {length} are needed; raise 'dmaBytes' in the driver's manifest");
         _used = start + length;
-        _region.Memory!.Slice(start, checked((int)length)).Clear();
+        if (clear) _region.Memory!.Slice(start, checked((int)length)).Clear();
         return start;
     }
 }

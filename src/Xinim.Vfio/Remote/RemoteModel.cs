@@ -16,12 +16,13 @@ public sealed partial class RemoteModel
     private const string DeviceId = "dev";
     private const string NetdevId = "net";
 
-    private RemoteModel(string model, string? netdev, string[] drives, KeyValuePair<string, string>[] properties)
+    private RemoteModel(string model, string? netdev, string[] drives, KeyValuePair<string, string>[] properties, RemotePort[] ports)
     {
         Model = model;
         Netdev = netdev;
         Drives = drives;
         Properties = properties;
+        Ports = ports;
     }
 
     /// <summary>QEMU's name for the model, such as <c>e1000</c>.</summary>
@@ -39,14 +40,18 @@ public sealed partial class RemoteModel
     /// <summary>Properties of the model, as given.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Properties { get; }
 
+    /// <summary>Ports of a virtio-serial, numbered from 0 on, or from 1 on where there is no console.</summary>
+    public IReadOnlyList<RemotePort> Ports { get; }
+
     /// <summary>Reads a device from the configuration.</summary>
     /// <param name="device"><c>remote:MODEL</c>.</param>
     /// <param name="netdev"><c>user</c> or <c>socket</c> with options, as for QEMU's -netdev: <c>socket,udp=127.0.0.1:9001,localaddr=127.0.0.1:9000</c>.</param>
     /// <param name="drives">Each the absolute path of a raw image, with <c>,read-only=on</c> if need be, or <c>null-co,size=BYTES</c> for a disk that reads as zeroes.</param>
     /// <param name="properties">Properties of the model such as <c>mac</c>, <c>serial</c>.</param>
+    /// <param name="ports">For <c>virtio-serial-pci</c> only.</param>
     /// <exception cref="LinuxException">A word is not what it should be; the message names it.</exception>
     public static RemoteModel Parse(
-        string device, string? netdev = null, IEnumerable<string>? drives = null, IEnumerable<KeyValuePair<string, string>>? properties = null)
+        string device, string? netdev = null, IEnumerable<string>? drives = null, IEnumerable<KeyValuePair<string, string>>? properties = null, IEnumerable<RemotePort>? ports = null)
     {
         string model = device.StartsWith(Prefix, StringComparison.Ordinal) ? device[Prefix.Length..] : "";
         if (!ModelPattern().IsMatch(model)) throw new LinuxException($"'{device}' names no device model; write for example 'remote:e1000'");
@@ -64,7 +69,10 @@ public sealed partial class RemoteModel
             if (!KeyPattern().IsMatch(key) || !ValuePattern().IsMatch(value) || key is "id" or "netdev" or "drive" or "bus" or "romfile")
                 throw new LinuxException($"property '{key}={value}' of {device} is not allowed: letters, digits and '_.:/+-' only, and not id, netdev, drive, bus or romfile");
         }
-        return new RemoteModel(model, netdev, disks, extra);
+        RemotePort[] serial = [.. ports ?? []];
+        foreach (RemotePort port in serial) port.Check(device);
+        if (serial.Length != 0 && model != RemotePort.Model) throw new LinuxException($"{device} has no ports; {Prefix}{RemotePort.Model} has");
+        return new RemoteModel(model, netdev, disks, extra, serial);
     }
 
     /// <summary>
@@ -85,6 +93,7 @@ public sealed partial class RemoteModel
         arguments.AddRange(["-device", Device()]);
         // A host adapter takes its disks as devices of their own, other disk controllers take one as a property.
         if (IsAhci) for (int i = 0; i < Drives.Count; i++) arguments.AddRange(["-device", $"ide-hd,drive=drive{Number(i)},bus={DeviceId}.{Number(i)}"]);
+        for (int i = 0; i < Ports.Count; i++) arguments.AddRange(Ports[i].Arguments(DeviceId, Ports[0].Console ? i : i + 1));
         arguments.AddRange(["-object", $"x-remote-object,id=remote,devid={DeviceId},fd={Number(fd)}"]);
         return arguments;
     }

@@ -72,7 +72,7 @@ public sealed class ClientLifeTests
         client.SendOpen();
 
         Assert.Equal("this connection holds net0 already", client.ExpectText(ClientMessage.Refused));
-        Assert.NotNull(bench.Device.Client.Holder);
+        Assert.NotNull(bench.Device.Client.Occupants);
     }
 
     [Fact]
@@ -237,7 +237,7 @@ public sealed class ClientLifeTests
         bench.Until(() => bench.Backend.Mapped.Count == 1, "the memory is freed");
 
         Assert.False(driver.IsAsked);
-        Assert.Null(bench.Device.Client.Holder);
+        Assert.Null(bench.Device.Client.Occupants);
         bench.ConnectAndOpen(driver);
     }
 

@@ -40,13 +40,13 @@ public sealed class BackEndTests
         Descriptor.Signal(bench.Backend.Lost);
         bench.Until(() => bench.Device.Missing is not null, "it waits for the back end");
         Assert.Equal(FaultKind.Gone, bench.Device.LastFaultKind);
-        Assert.NotNull(bench.Device.Client.Holder);
+        Assert.NotNull(bench.Device.Client.Occupants);
 
         bench.Backend.Missing = null;
         bench.NextReadyDriver().Obey(ControlMessage.Attach).Dispose();
         bench.Until(() => bench.Device.State == DeviceState.Ready, "the next one serves");
         Assert.Equal(2u, bench.Device.Generation);
-        Assert.NotNull(bench.Device.Client.Holder);
+        Assert.NotNull(bench.Device.Client.Occupants);
     }
 
     [Fact]

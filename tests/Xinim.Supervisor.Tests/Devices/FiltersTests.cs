@@ -40,7 +40,7 @@ public sealed class FiltersTests
         first.Kill();
         ScriptedDriver second = bench.NextDriver();
         client.Dispose();
-        bench.Until(() => bench.Device.Client.Holder is null, "the client has gone");
+        bench.Until(() => bench.Device.Client.Occupants is null, "the client has gone");
         AssertStartedWith(second, Wanted);
 
         second.BeReady();

@@ -28,19 +28,32 @@ public sealed class FakeConfig : IPciConfig
     /// <summary>True while the device may start DMA.</summary>
     public bool BusMaster => (Read16(Command) & BusMasterBit) != 0;
 
+    /// <summary>A register that is served elsewhere: offset and bytes; null where it is plain memory.</summary>
+    public Func<int, int, uint?>? Reading { get; set; }
+
+    /// <summary>A register that is served elsewhere: offset, bytes and value; false where it is plain memory.</summary>
+    public Func<int, int, uint, bool>? Writing { get; set; }
+
+    /// <summary>What the hardware has there, read-only or not.</summary>
+    public void Poke(int offset, params ReadOnlySpan<byte> bytes) => bytes.CopyTo(_bytes.AsSpan(offset));
+
     /// <summary>What the supervisor does after a driver's death.</summary>
     public void ClearBusMaster() => Write16(Command, (ushort)(Read16(Command) & ~BusMasterBit));
 
-    public byte Read8(int offset) => _bytes[Check(offset, 1)];
+    public byte Read8(int offset) => (byte?)Reading?.Invoke(offset, 1) ?? _bytes[Check(offset, 1)];
 
-    public ushort Read16(int offset) => BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(Check(offset, 2)));
+    public ushort Read16(int offset) => (ushort?)Reading?.Invoke(offset, 2) ?? BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(Check(offset, 2)));
 
-    public uint Read32(int offset) => BinaryPrimitives.ReadUInt32LittleEndian(_bytes.AsSpan(Check(offset, 4)));
+    public uint Read32(int offset) => Reading?.Invoke(offset, 4) ?? BinaryPrimitives.ReadUInt32LittleEndian(_bytes.AsSpan(Check(offset, 4)));
 
-    public void Write8(int offset, byte value) => Write(offset, [value]);
+    public void Write8(int offset, byte value)
+    {
+        if (Writing?.Invoke(offset, 1, value) != true) Write(offset, [value]);
+    }
 
     public void Write16(int offset, ushort value)
     {
+        if (Writing?.Invoke(offset, 2, value) == true) return;
         Span<byte> bytes = stackalloc byte[2];
         BinaryPrimitives.WriteUInt16LittleEndian(bytes, value);
         Write(offset, bytes);
@@ -48,6 +61,7 @@ public sealed class FakeConfig : IPciConfig
 
     public void Write32(int offset, uint value)
     {
+        if (Writing?.Invoke(offset, 4, value) == true) return;
         Span<byte> bytes = stackalloc byte[4];
         BinaryPrimitives.WriteUInt32LittleEndian(bytes, value);
         Write(offset, bytes);

@@ -79,6 +79,27 @@ public sealed class RemoteModelTests
         Assert.Contains("virtio-blk-pci,id=dev,romfile=,disable-legacy=on,iommu_platform=on,drive=drive0", RemoteModel.Parse("remote:virtio-blk-pci", drives: ["/tmp/a"]).CommandLine(3));
     }
 
+    [Fact]
+    public void Ports_hang_on_their_bus_and_listen()
+    {
+        RemotePort console = new() { Console = true }, port = new() { Name = "org.xinim.0", Socket = "/run/x/port" };
+        IReadOnlyList<string> line = RemoteModel.Parse("remote:virtio-serial-pci", ports: [console, port]).CommandLine(3);
+        Assert.Contains("null,id=chr0", line);
+        Assert.Contains("virtconsole,bus=dev.0,nr=0,chardev=chr0,id=port0", line);
+        Assert.Contains("socket,id=chr1,path=/run/x/port,server=on,wait=off", line);
+        Assert.Contains("virtserialport,bus=dev.0,nr=1,chardev=chr1,id=port1,name=org.xinim.0", line);
+        Assert.Contains("virtserialport,bus=dev.0,nr=1,chardev=chr1,id=port1,name=org.xinim.0", RemoteModel.Parse("remote:virtio-serial-pci", ports: [port]).CommandLine(3));
+    }
+
+    [Theory]
+    [InlineData("virtio-serial-pci", "a,id=x", "/tmp/a")]
+    [InlineData("virtio-serial-pci", "a", "relative")]
+    [InlineData("virtio-serial-pci", "a", "/tmp/a,server=off")]
+    [InlineData("virtio-serial-pci", "", "/tmp/a")]
+    [InlineData("e1000", "a", "/tmp/a")]
+    public void Refuses_other_ports(string model, string name, string socket)
+        => Assert.Throws<LinuxException>(() => RemoteModel.Parse($"remote:{model}", ports: [new RemotePort { Name = name, Socket = socket }]));
+
     [Theory]
     [InlineData("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\nCopyright", "7.2.22")]
     [InlineData("QEMU emulator version 10.0.2\n", "10.0.2")]

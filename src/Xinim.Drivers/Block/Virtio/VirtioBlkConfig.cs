@@ -78,7 +78,7 @@ internal sealed class VirtioBlkConfig(VirtioDevice device)
     private void ReadTopology(ref BlockDeviceInfo info)
     {
         byte exponent = Read8(TopologyAt);
-        if (exponent > 16) throw Fault($"physical_block_exp is {exponent}");
+        if (exponent > 16 || (ulong)info.LogicalBlockBytes << exponent > uint.MaxValue) throw Fault($"physical_block_exp is {exponent}, with blocks of {info.LogicalBlockBytes} bytes");
         info.PhysicalBlockBytes = info.LogicalBlockBytes << exponent;
         info.AlignmentOffset = Read8(TopologyAt + 1);
         info.MinimumBlocks = Read16(TopologyAt + 2);

@@ -195,7 +195,8 @@ public sealed class VirtioBlkDriver : IBlockDriver
     {
         _device.Negotiate(_ => VirtioBlkFeatures.Known | _options.QueueFeatures);
         _arena.Reset();
-        uint count = Math.Min(Math.Min(_config.ReadQueues(), _options.Queues), _transport.QueueCount);
+        // Of a device without queues the first one is asked for all the same, and found missing.
+        uint count = Math.Max(1, Math.Min(Math.Min(_config.ReadQueues(), _options.Queues), _transport.QueueCount));
         _info = _config.Read();
         _sectorsPerBlock = _info.LogicalBlockBytes / VirtioBlkConfig.SectorBytes;
         VirtioBlkQueue[] queues = VirtQueueFactory.IsPacked(_device.Features) ? MakeQueues<PackedQueue>(count) : MakeQueues<SplitQueue>(count);

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Xinim.Drivers.Virtio;
 using Xinim.Ipc.Protocols;
+using Xinim.Vfio;
 
 namespace Xinim.Drivers.Network.Virtio;
 
@@ -8,8 +9,9 @@ namespace Xinim.Drivers.Network.Virtio;
 internal sealed class VirtioNetConfig(VirtioDevice device)
 {
     // Offsets [V §5.1.4].
-    private const int MacAt = 0, StatusAt = 6, PairsAt = 8, MtuAt = 10, SpeedAt = 12, DuplexAt = 16;
+    private const int MacAt = 0, StatusAt = 6, MtuAt = 10, SpeedAt = 12, DuplexAt = 16;
     private const ushort LinkUp = 1, Announce = 2; // VIRTIO_NET_S_LINK_UP, VIRTIO_NET_S_ANNOUNCE [V §5.1.4]
+    private const ushort LeastMtu = 68; // [V §5.1.4.1]
     private const uint MaxSpeed = int.MaxValue; // greater means unknown [V §5.1.4.2]
     private const byte FullDuplex = 1; // [V §5.1.4]
 
@@ -37,11 +39,14 @@ internal sealed class VirtioNetConfig(VirtioDevice device)
         return (link, (status & Announce) != 0);
     }
 
-    /// <summary>Pairs of queues that the device has [V §5.1.4].</summary>
-    public ushort ReadPairs() => device.Has(VirtioNetFeatures.MultiQueue) ? Read16(PairsAt) : (ushort)1;
-
     /// <summary>Bytes of the largest packet without link-layer header; null where the device does not say [V §5.1.4].</summary>
-    public ushort? ReadMtu() => device.Has(VirtioNetFeatures.Mtu) ? Read16(MtuAt) : null;
+    /// <exception cref="DeviceFaultException">It says what it must not.</exception>
+    public ushort? ReadMtu()
+    {
+        if (!device.Has(VirtioNetFeatures.Mtu)) return null;
+        ushort mtu = Read16(MtuAt);
+        return mtu >= LeastMtu ? mtu : throw new DeviceFaultException($"{device.Transport.Name}: mtu is {mtu}, less than {LeastMtu} [V §5.1.4.1]");
+    }
 
     private ushort Read16(int offset)
     {

@@ -17,9 +17,7 @@ internal abstract class VirtioNetControl
     public static readonly NetCommand SetMacTable = new(1, 0), SetMac = new(1, 1); // [V §5.1.6.5.2]
     public static readonly NetCommand AddVlan = new(2, 0), RemoveVlan = new(2, 1); // [V §5.1.6.5.3]
     public static readonly NetCommand AcknowledgeAnnounce = new(3, 0); // [V §5.1.6.5.4]
-    public static readonly NetCommand SetPairs = new(4, 0); // [V §5.1.6.5.5]
     public static readonly NetCommand SetOffloads = new(5, 0); // [V §5.1.6.5.8]
-    public static readonly NetCommand SetTxCoalescing = new(6, 0), SetRxCoalescing = new(6, 1); // [V §5.1.6.5.9]
 
     /// <summary>Gives the queue's memory to the device.</summary>
     public abstract void SetUp(IVirtioTransport transport, ushort queue);

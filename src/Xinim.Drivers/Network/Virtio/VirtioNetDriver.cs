@@ -145,8 +145,20 @@ public sealed class VirtioNetDriver : INetworkDriver
 
     public void SetFilters(in NetworkFilters filters)
     {
+        NetworkFilters former = _filters.Current;
         _filters.Set(filters, _options.VlanFilter && (_queues is null || _device.Has(VirtioNetFeatures.ControlVlan)));
-        if (_queues is { } queues) Apply(queues, fresh: false);
+        if (_queues is not { } queues) return;
+        try
+        {
+            Apply(queues, fresh: false);
+        }
+        catch (ArgumentException)
+        {
+            // What was refused is not kept, nor the half of it that the device took.
+            _filters.Set(former, filtersVlans: true);
+            Apply(queues, fresh: false);
+            throw;
+        }
     }
 
     public void StopReceiving() => _queues!.Rx.Close();
@@ -177,7 +189,7 @@ public sealed class VirtioNetDriver : INetworkDriver
         _device.Negotiate(offered => VirtioNetFeatures.Choose(offered, _options.VlanFilter) | _options.QueueFeatures);
         _arena.Reset();
         _mac = _options.Mac ?? _config.ReadMac() ?? MadeUpMac(_transport.Name);
-        _filters.LimitFrame(_config.ReadMtu() + VlanHeader);
+        _filters.LimitFrame(LargestFrame());
         // Without MULTIQUEUE it follows the one pair [V §5.1.2].
         ushort? control = _device.Has(VirtioNetFeatures.ControlQueue) ? (ushort)2 : null;
         VirtioNetQueues queues = VirtioNetQueues.Make(_device, _arena, _options, control, Offloads());
@@ -188,10 +200,20 @@ public sealed class VirtioNetDriver : INetworkDriver
         _announcement = new VirtioNetAnnouncement(_arena, _mac);
         _device.Begin();
         _queues = queues;
-        if (_options.Mac is { } own && _device.Has(VirtioNetFeatures.ControlMac) && !queues.Control!.Do(VirtioNetControl.SetMac, own))
+        if (_options.Mac is { } own && _device.Has(VirtioNetFeatures.ControlMac | VirtioNetFeatures.ControlReceive) && !queues.Control!.Do(VirtioNetControl.SetMac, own))
             throw new DeviceFaultException($"{_transport.Name} refuses the address {own} (VIRTIO_NET_ERR) [V §5.1.6.5.2]");
         Apply(queues, fresh: true);
         LookAtDevice();
+    }
+
+    /// <summary>What MTU and receive queue let through: a place is one buffer, and takes an entry for each part and one for the header.</summary>
+    private uint LargestFrame()
+    {
+        uint entries = _device.SizeOf(VirtioNetQueues.RxNumber, _options.RxDescriptors);
+        uint least = Math.Min(entries, _device.SizeOf(VirtioNetQueues.TxNumber, _options.TxDescriptors));
+        if (least < 2) throw new DeviceFaultException($"{_transport.Name}: a queue of {least} entries holds no frame, which takes two [V §5.1.6]");
+        uint room = (entries - 1) * VirtioNetRx.MinBuffer;
+        return _config.ReadMtu() is { } mtu ? Math.Min(mtu + VlanHeader, room) : room;
     }
 
     private void Apply(VirtioNetQueues queues, bool fresh)

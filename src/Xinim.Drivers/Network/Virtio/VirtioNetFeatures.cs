@@ -20,20 +20,11 @@ internal static class VirtioNetFeatures
     /// <summary>It has an address.</summary>
     public const VirtioFeatures Mac = (VirtioFeatures)(1ul << 5);
 
-    /// <summary>Frames of TCP over IPv4 may come larger than they were on the wire.</summary>
-    public const VirtioFeatures GuestTso4 = (VirtioFeatures)(1ul << 7);
-
-    /// <summary>The same over IPv6.</summary>
-    public const VirtioFeatures GuestTso6 = (VirtioFeatures)(1ul << 8);
-
     /// <summary>The device cuts TCP over IPv4.</summary>
     public const VirtioFeatures HostTso4 = (VirtioFeatures)(1ul << 11);
 
     /// <summary>The device cuts TCP over IPv6.</summary>
     public const VirtioFeatures HostTso6 = (VirtioFeatures)(1ul << 12);
-
-    /// <summary>A frame may be spread over several receive buffers.</summary>
-    public const VirtioFeatures MergeableBuffers = (VirtioFeatures)(1ul << 15);
 
     /// <summary>The configuration has a status field.</summary>
     public const VirtioFeatures Status = (VirtioFeatures)(1ul << 16);
@@ -50,14 +41,8 @@ internal static class VirtioNetFeatures
     /// <summary>The device can ask for a gratuitous packet.</summary>
     public const VirtioFeatures Announce = (VirtioFeatures)(1ul << 21);
 
-    /// <summary>Several pairs of queues.</summary>
-    public const VirtioFeatures MultiQueue = (VirtioFeatures)(1ul << 22);
-
     /// <summary>The control queue sets the address.</summary>
     public const VirtioFeatures ControlMac = (VirtioFeatures)(1ul << 23);
-
-    /// <summary>Interrupts can be gathered.</summary>
-    public const VirtioFeatures Coalescing = (VirtioFeatures)(1ul << 53);
 
     /// <summary>The device cuts UDP into datagrams.</summary>
     public const VirtioFeatures HostUso = (VirtioFeatures)(1ul << 56);

@@ -9,6 +9,10 @@ internal sealed class VirtioNetFilters
 {
     private const uint StandardFrame = 1518;
     private const uint MinFrame = 64;
+    private const int MostTableBytes = 8 + ((NetworkFilters.MaxUnicast + NetworkFilters.MaxMulticast) * 6);
+
+    private const string NoVlans = "the device filters no VLANs, or option 'vlanFilter' is not on";
+    private const NetworkFilterFlags Known = NetworkFilterFlags.Promiscuous | NetworkFilterFlags.AllMulticast | NetworkFilterFlags.VlanFilter | NetworkFilterFlags.RxChecksum;
 
     private NetworkFilters _filters;
     private NetworkFilters.VlanBitmap _vlans;
@@ -24,6 +28,9 @@ internal sealed class VirtioNetFilters
 
     public bool ReportChecksums => (_filters.Flags & NetworkFilterFlags.RxChecksum) != 0;
 
+    /// <summary>As they were taken last.</summary>
+    public NetworkFilters Current => _filters;
+
     /// <summary>Takes new filters.</summary>
     /// <param name="filtersVlans">The device filters by VLAN.</param>
     /// <exception cref="ArgumentException">A value that the device cannot do; nothing was changed.</exception>
@@ -32,7 +39,8 @@ internal sealed class VirtioNetFilters
         if ((filters.Flags & (NetworkFilterFlags.VlanStrip | NetworkFilterFlags.FlowControl)) != 0)
             throw new ArgumentException("virtio devices strip no VLAN tags and have no flow control; leave VlanStrip and FlowControl out");
         if ((filters.Flags & NetworkFilterFlags.VlanFilter) != 0 && !filtersVlans)
-            throw new ArgumentException("the device filters no VLANs, or option 'vlanFilter' is not on");
+            throw new ArgumentException(NoVlans);
+        if ((filters.Flags & ~Known) != 0) throw new ArgumentException($"filter flags 0x{(uint)filters.Flags:x}: only 0x{(uint)Known:x} are known");
         CheckFrame(filters.MaxFrame);
         if (filters.UnicastCount > NetworkFilters.MaxUnicast) throw new ArgumentException($"{filters.UnicastCount} unicast addresses: a message carries {NetworkFilters.MaxUnicast}");
         if (filters.MulticastCount > NetworkFilters.MaxMulticast)
@@ -45,20 +53,21 @@ internal sealed class VirtioNetFilters
     }
 
     /// <summary>The device has been asked.</summary>
-    /// <param name="bytes">Of the largest frame; null where it does not say.</param>
+    /// <param name="bytes">Of the largest frame.</param>
     /// <exception cref="ArgumentException">Filters that were set before ask for more.</exception>
-    public void LimitFrame(uint? bytes)
+    public void LimitFrame(uint bytes)
     {
-        MaxFrameOfDevice = Math.Min(bytes ?? MostFrame, MostFrame);
+        MaxFrameOfDevice = Math.Min(bytes, MostFrame);
         CheckFrame(_filters.MaxFrame);
     }
 
     /// <summary>Gives them to the device.</summary>
     /// <param name="control">The control queue; null where there is none.</param>
     /// <param name="fresh">The device was reset: it knows no VLAN.</param>
-    /// <exception cref="ArgumentException">The device refuses a command.</exception>
+    /// <exception cref="ArgumentException">The device has no filter for VLANs, or refuses a command.</exception>
     public void Write(VirtioDevice device, VirtioNetControl? control, bool fresh)
     {
+        if ((_filters.Flags & NetworkFilterFlags.VlanFilter) != 0 && !device.Has(VirtioNetFeatures.ControlVlan)) throw new ArgumentException(NoVlans);
         if (control is null) return;
         if (device.Has(VirtioNetFeatures.ControlReceive))
         {
@@ -79,7 +88,7 @@ internal sealed class VirtioNetFilters
     /// <summary>Two lists, each a count and its addresses [V §5.1.6.5.2].</summary>
     private void WriteTable(VirtioNetControl control)
     {
-        Span<byte> data = stackalloc byte[8 + ((NetworkFilters.MaxUnicast + NetworkFilters.MaxMulticast) * 6)];
+        Span<byte> data = stackalloc byte[MostTableBytes];
         int at = 4;
         BinaryPrimitives.WriteUInt32LittleEndian(data, _filters.UnicastCount);
         for (int i = 0; i < _filters.UnicastCount; i++, at += 6) ((ReadOnlySpan<byte>)_filters.Unicast[i]).CopyTo(data[at..]);
@@ -105,9 +114,8 @@ internal sealed class VirtioNetFilters
                 BinaryPrimitives.WriteUInt16LittleEndian(id, (ushort)((word * 32) + bit));
                 bool add = (wanted >> bit & 1) != 0;
                 Require(control.Do(add ? VirtioNetControl.AddVlan : VirtioNetControl.RemoveVlan, id), $"VLAN {(word * 32) + bit}");
+                _vlans[word] ^= 1u << bit;
             }
-
-            _vlans[word] = wanted;
         }
     }
 

@@ -22,6 +22,10 @@ internal sealed record VirtioNetQueues(VirtioNetRx Rx, VirtioNetTx Tx, VirtioNet
         where TQueue : struct, IVirtQueue
         => new(
             new VirtioNetRxQueue<TQueue>(device.MakeQueue<TQueue>(arena, RxNumber, options.RxDescriptors, VirtioNetRx.MaxBuffers + 1), arena),
-            new VirtioNetTxQueue<TQueue>(device.MakeQueue<TQueue>(arena, TxNumber, options.TxDescriptors, VirtioNetTx.MaxBuffers + 1), arena) { Offloads = offloads },
+            new VirtioNetTxQueue<TQueue>(device.MakeQueue<TQueue>(arena, TxNumber, options.TxDescriptors, VirtioNetTx.MaxBuffers + 1), arena) 
+            {
+                Offloads = offloads,
+                CutsUdp = device.Has(VirtioNetFeatures.HostUso),
+            },
             controlNumber is { } number ? new VirtioNetControl<TQueue>(device.MakeQueue<TQueue>(arena, number, VirtioNetControl<TQueue>.Entries, 0), arena) : null);
 }

@@ -7,8 +7,11 @@ namespace Xinim.Drivers.Network.Virtio;
 /// <summary>A receive queue, whatever its layout. See <see cref="INetworkDriver"/> for what the verbs promise.</summary>
 internal abstract class VirtioNetRx
 {
-    /// <summary>Least room of a client's buffer: with the header a device may ask for 1,526 bytes [V §5.1.6.3.1].</summary>
-    public const uint MinBuffer = 1526 - VirtioNetHeader.Bytes;
+    /// <summary>
+    /// Least room of a client's buffer: an ordinary frame with its tag, so that it takes one buffer. With the header more than the 1,526 bytes that a
+    /// device may ask for [V §5.1.6.3.1].
+    /// </summary>
+    public const uint MinBuffer = 1518;
 
     /// <summary>Buffers that one frame can fill: a jumbo frame of 9,018 bytes takes six.</summary>
     public const uint MaxBuffers = 8;

@@ -23,6 +23,9 @@ internal abstract class VirtioNetTx
     /// <summary>Requests that the device can fulfil.</summary>
     public NetFlags Offloads { get; init; }
 
+    /// <summary>The device cuts UDP too.</summary>
+    public bool CutsUdp { get; init; }
+
     public ulong Frames { get; protected set; }
 
     public ulong Bytes { get; protected set; }

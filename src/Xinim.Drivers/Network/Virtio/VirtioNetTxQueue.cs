@@ -35,6 +35,7 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
 #pragma warning restore IDE0044
     private uint _freeHeaderCount;
     private uint _withDevice;
+    private uint _ownWithDevice;
     private uint _refusedTail;
     private uint _refusedHead;
     private int _freeMore;
@@ -93,13 +94,13 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
 
     public override uint Return(RingProducer<NetBuffer> completed)
     {
-        uint wanted = _withDevice + (_refusedTail - _refusedHead);
+        uint wanted = _withDevice + _ownWithDevice + (_refusedTail - _refusedHead);
         if (wanted == 0) return 0;
         uint room = completed.Reserve(wanted);
         RingView<NetBuffer> slots = completed.Reserved;
         uint put = ReturnRefused(slots, room);
         Given[] given = _given;
-        uint own = 0, frames = 0;
+        uint frames = 0;
         while (true)
         {
             while (_unreturned != None && put < room) ReturnMore(ref slots[put++]);
@@ -110,7 +111,7 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
             ref Given sent = ref given[number];
             if (sent.Header == OwnFrame)
             {
-                own++;
+                _ownWithDevice--;
                 continue;
             }
 
@@ -136,6 +137,7 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
         int number = _queue.Add(new VirtSegment(_headers.Iova, VirtioNetHeader.Bytes), new VirtSegment(at, length), 2);
         if (number < 0) return;
         _given[number] = new Given(0, None, OwnFrame);
+        _ownWithDevice++;
         Notify();
     }
 
@@ -229,6 +231,7 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
         uint transport = (uint)first.LinkHeader + first.NetworkHeader;
         if (sums == Checksums || first.LinkHeader < MinFrame || first.NetworkHeader < 20) return false;
         if ((flags & NetFlags.Segment) == 0) return total <= MaxFrame && transport + (sums == NetFlags.TcpChecksum ? 18u : 8u) <= total;
+        if (sums == NetFlags.UdpChecksum && !CutsUdp) return false;
         uint header = transport + first.TransportHeader;
         return first.TransportHeader >= (sums == NetFlags.TcpChecksum ? 20 : 8) && header < total && total <= MaxSegmentedFrame
             && first.SegmentSize != 0 && header + first.SegmentSize <= MaxFrame;

@@ -113,11 +113,11 @@ public sealed class VirtioPciTransport : IVirtioTransport
         _common.Write64(QueueDescriptors, memory.Descriptors.Value);
         _common.Write64(QueueDriver, memory.Driver.Value);
         _common.Write64(QueueDevice, memory.Device.Value);
-        uint notify = _common.Read16(QueueNotifyOffset) * _multiplier;
+        ulong notify = (ulong)_common.Read16(QueueNotifyOffset) * _multiplier;
         if (notify > _notify.Length - sizeof(ushort))
             throw new DeviceFaultException($"{Name}: the doorbell of queue {queue} is at 0x{notify:x}; the notification structure has {_notify.Length} bytes [V §4.1.4.4.1]");
         _common.Write16(QueueEnable, 1);
-        return new Doorbell(_notify, notify, queue);
+        return new Doorbell(_notify, (uint)notify, queue);
     }
 
     public void ResetQueue(ushort queue)

@@ -7,19 +7,19 @@ using Xunit;
 
 namespace Xinim.Lab.Tests.Drivers;
 
-/// <summary>The four NICs of the family on real VFIO, each through its own driver process, on QEMU's user network.</summary>
+/// <summary>Every NIC of the lab on real VFIO, each through its own driver process, on QEMU's user network.</summary>
 [Collection(nameof(VfioLab))]
 [Trait("needs", "guest")]
-public sealed class E1000LabTests(FamilyDaemon family) : IClassFixture<FamilyDaemon>
+public sealed class NicLabTests(NicDaemon nics) : IClassFixture<NicDaemon>
 {
-    public static TheoryData<string> Nics => ["net0", "net1", "net2", "net3"];
+    public static TheoryData<string> Nics => [.. Enumerable.Range(0, NicDaemon.Addresses.Length).Select(number => $"net{number}")];
 
     [Theory]
     [MemberData(nameof(Nics))]
     public void The_gateway_answers_and_wakes_a_client_that_sleeps(string name)
     {
         LabDevice.RequireLab();
-        using NetworkPort port = family.Daemon.Open(name);
+        using NetworkPort port = nics.Daemon.Open(name);
 
         // A PHY that its predecessor left in loopback is reset, and negotiates anew.
         Until(port, () => port.Link.Up == 1, "the link comes up");
@@ -34,7 +34,7 @@ public sealed class E1000LabTests(FamilyDaemon family) : IClassFixture<FamilyDae
     public void Thousands_of_transmits_complete(string name)
     {
         LabDevice.RequireLab();
-        using NetworkPort port = family.Daemon.Open(name);
+        using NetworkPort port = nics.Daemon.Open(name);
 
         SendMany(port, 4096, at: -1, () => { });
 
@@ -46,10 +46,10 @@ public sealed class E1000LabTests(FamilyDaemon family) : IClassFixture<FamilyDae
     public void A_driver_killed_under_traffic_is_replaced_and_nothing_is_missing(string name)
     {
         LabDevice.RequireLab();
-        using NetworkPort port = family.Daemon.Open(name);
+        using NetworkPort port = nics.Daemon.Open(name);
         uint generation = port.Generation;
 
-        SendMany(port, 2048, at: 1024, () => family.Daemon.KillDriver(name));
+        SendMany(port, 2048, at: 1024, () => nics.Daemon.KillDriver(name));
 
         Until(port, () => port.Recoveries > 0, "the next driver serves");
         Assert.Equal(2048ul, port.SentFrames);
@@ -62,9 +62,9 @@ public sealed class E1000LabTests(FamilyDaemon family) : IClassFixture<FamilyDae
     public void The_device_may_only_read_what_is_sent(string name)
     {
         LabDevice.RequireLab();
-        using NetworkPort port = family.Daemon.Open(name);
+        using NetworkPort port = nics.Daemon.Open(name);
 
-        JsonElement status = family.Daemon.Status(name);
+        JsonElement status = nics.Daemon.Status(name);
 
         Assert.True(status.GetProperty("iommu").GetBoolean());
         Assert.Equal(

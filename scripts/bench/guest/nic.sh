@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs inside the lab's guest: one of transmit, receive, ping; writes raw values to $XINIM_LAB_OUT/WHAT.tsv.
+# Runs inside the lab's guest: one of transmit, receive, ping, on one NIC; writes raw values to $XINIM_LAB_OUT/WHAT.tsv.
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd -P)"
 WHAT="$1"
 ROUNDS="${XINIM_BENCH_ROUNDS:-3}" SECONDS_EACH="${XINIM_BENCH_SECONDS:-4}"
 XINIM="$ROOT/artifacts/bin/xinim"
-NIC=0000:00:02.0
+NIC="${XINIM_BENCH_NIC:-0000:00:02.0}" LINUX="${XINIM_BENCH_LINUX:-e1000}"
 OUT="$XINIM_LAB_OUT/$WHAT.tsv"
 DAEMON=''
 
@@ -22,7 +22,11 @@ give_to() {
   echo "$NIC" >/sys/bus/pci/drivers_probe
 }
 
-interface() { basename "$(echo /sys/bus/pci/devices/$NIC/net/*)"; }
+# Of a virtio device it is a device of its own below the function.
+interface() {
+  [[ "$LINUX" != virtio-pci ]] || modprobe virtio_net
+  basename "$(find "/sys/bus/pci/devices/$NIC/" -maxdepth 3 -path '*/net/*' | head -n 1)"
+}
 
 # --- Xinim ---
 
@@ -107,7 +111,7 @@ testpmd() {
 # --- Linux ---
 
 pktgen() {
-  give_to e1000
+  give_to "$LINUX"
   modprobe pktgen
   local nic
   nic="$(interface)"
@@ -122,7 +126,7 @@ pktgen() {
 }
 
 linux_receive() {
-  give_to e1000
+  give_to "$LINUX"
   local nic before after
   nic="$(interface)"
   ip link set "$nic" up promisc on
@@ -134,7 +138,7 @@ linux_receive() {
 }
 
 linux_ping() {
-  give_to e1000
+  give_to "$LINUX"
   local nic
   nic="$(interface)"
   ip addr add 10.0.2.15/24 dev "$nic"
