@@ -73,8 +73,12 @@ public sealed class LabDaemon : IDisposable
 
     public void KillDriver(string name)
     {
-        using Process driver = Process.GetProcessById(Status(name).GetProperty("pid").GetInt32());
-        driver.Kill();
+        long start = Stopwatch.GetTimestamp();
+        JsonElement pid;
+        // Between two lives there is none.
+        while ((pid = Status(name).GetProperty("pid")).ValueKind == JsonValueKind.Null)
+            Assert.True(Stopwatch.GetElapsedTime(start) < Limit, $"{name} has no driver that could be killed");
+        LabDevice.Shell("kill", "-KILL", $"{pid.GetInt32()}");
     }
 
     /// <summary>Waits until the log holds a text so many times.</summary>
