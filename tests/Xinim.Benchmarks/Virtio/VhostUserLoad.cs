@@ -48,7 +48,7 @@ internal static class VhostUserLoad
             return new DmaRegion(++id, backend.Map(region, access), region.Size, access, region);
         }, Buffers, Buffers);
         Await(backend);
-        SafeFileHandle[] handles = [.. backend.DriverHandles];
+        SafeFileHandle[] handles = [.. backend.DriverHandles.Select(handle => Descriptor.Duplicate(handle))];
         using VhostUserDevice device = VhostUserDevice.FromHandles(handles[0], handles.ElementAtOrDefault(1), backend.Name);
         using IDeviceInterrupts interrupts = device.EnableInterrupts(InterruptKind.MsiX, 3);
         VirtioNetOptions options = new() { Packed = arguments[7] == "true" };
