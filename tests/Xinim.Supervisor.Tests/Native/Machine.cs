@@ -86,7 +86,7 @@ internal sealed class Machine : IDisposable
         long start = Stopwatch.GetTimestamp();
         while (!condition())
         {
-            Assert.True(Stopwatch.GetElapsedTime(start) < Limit, $"waited in vain until {what}\n{_current}");
+            if (Stopwatch.GetElapsedTime(start) > Limit) Assert.Fail($"waited in vain until {what}\n{_current}");
             port.Wait(TimeSpan.FromMilliseconds(20));
             port.Collect();
         }
@@ -130,6 +130,7 @@ internal sealed class Machine : IDisposable
 
     public void Dispose()
     {
+        _current = null;
         foreach (NetworkPort port in _ports) port.Dispose();
         Supervisor.Stop();
         Assert.True(_thread.Join(Limit), "the supervisor does not stop");
