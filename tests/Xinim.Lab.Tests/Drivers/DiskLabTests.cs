@@ -29,7 +29,8 @@ public sealed class DiskLabTests
         {
             using BlockClient disk = Open(daemon, i);
             Assert.Equal(expected[i], (disk.Info.Bytes, disk.Info.LogicalBlockBytes, disk.Info.Serial.ToString()));
-            // What add_disk of scripts/lab/machine.sh wrote there.
+            // What add_disk of scripts/lab/machine.sh wrote there; on the first disk VfioBindingTests make a file system.
+            if (i == 0) continue;
             using BlockBuffer first = disk.Rent(4096);
             disk.Read(0, first);
             Assert.Equal($"xinim lab vdisk{i}\n", Encoding.ASCII.GetString(first.Span[..17]));
@@ -80,8 +81,7 @@ public sealed class DiskLabTests
         }
 
         Assert.Equal("virtio-pci", LabDaemon.DriverOf(address));
-        LabDevice.Shell("modprobe", "virtio_blk");
-        string node = $"/dev/{Path.GetFileName(Directory.GetDirectories($"/sys/bus/pci/devices/{address}", "virtio*").SelectMany(device => Directory.GetDirectories(Path.Combine(device, "block"))).Single())}";
+        string node = LabDevice.DiskOf(address);
         using (FileStream linux = File.Open(node, FileMode.Open, FileAccess.ReadWrite))
         {
             byte[] read = new byte[ChunkBytes];

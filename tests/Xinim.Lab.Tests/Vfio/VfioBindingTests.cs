@@ -56,14 +56,15 @@ public sealed class VfioBindingTests
         LabDevice.Shell("modprobe", "virtio_blk");
         LabDevice.Shell("modprobe", "vfio-pci");
         PciFunction disk = new PciEnumerator().Enumerate().First(function => function.Identity is { Vendor: 0x1af4, Device: 0x1042 });
-        LabDevice.Shell("mkfs.ext2", "-q", "/dev/vda");
+        string node = LabDevice.DiskOf("0000:00:08.0");
+        LabDevice.Shell("mkfs.ext2", "-q", node);
         Directory.CreateDirectory("/run/xinim-disk");
         LabDevice.Shell("modprobe", "ext4");
-        LabDevice.Shell("mount", "/dev/vda", "/run/xinim-disk");
+        LabDevice.Shell("mount", node, "/run/xinim-disk");
         try
         {
             LinuxException refused = Assert.Throws<LinuxException>(() => new DriverBinding().Bind(disk.Address));
-            Assert.Contains("vda is mounted on /run/xinim-disk", refused.Message, StringComparison.Ordinal);
+            Assert.Contains($"{Path.GetFileName(node)} is mounted on /run/xinim-disk", refused.Message, StringComparison.Ordinal);
         }
         finally
         {
