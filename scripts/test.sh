@@ -117,7 +117,7 @@ run_in_lab() {
   install_group lab
   mkdir -p "$RESULTS/lab"
   # 6 GiB: with less there is no whole free GiB for a page of that size.
-  run_guest "$LAB" -trait- needs=no-iommu -- --memory 6G
+  run_guest "$LAB" -trait- needs=no-iommu -- --memory 6G --timeout 1800
   run_guest "$LAB.NoIommu" -trait needs=no-iommu -- --no-iommu
 }
 
