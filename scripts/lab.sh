@@ -22,6 +22,7 @@
 #   00:0e.0  virtio-net       1af4:1041  packed queues
 #   00:0f.0  virtio-net       1af4:1041  without merged buffers, event index and indirect descriptors
 #   00:10.0  virtio-blk       1af4:1042  32 MiB, packed queues, four of them
+#   00:13.0  pci-testdev      1b36:0005  a function that no driver is for
 #   03:00.0  virtio-net       1af4:1041  behind a root port (00:11.0)
 #   04:00.0  virtio-blk       1af4:1042  32 MiB in blocks of 4096 bytes, without event index and indirect descriptors, behind a root port (00:12.0)
 #   00:1b.0 to 00:1d.0  virtio-9p  1af4:1009  the lab's own: leave them alone

@@ -9,6 +9,8 @@ readonly RESULTS=artifacts/test-results
 readonly LAB=Xinim.Lab.Tests
 # Seconds that a fault campaign may take with its build and its guest's boot: many times what it takes. One that hangs is a failure.
 readonly CAMPAIGN_LIMIT=900
+# Seconds after which a test that still runs is named, so that one that never ends can be found.
+readonly LONG_RUNNING=180
 PASSED=0 FAILED=0 SKIPPED=0
 
 usage() {
@@ -87,7 +89,7 @@ run() {
   shift
   has_tests "$project" || return 0
   printf '%s\n' "$project"
-  "artifacts/bin/$project/debug/$project" "$@" -noColor -noLogo -reporter quiet -xml "$result" </dev/null || status=$?
+  "artifacts/bin/$project/debug/$project" "$@" -longRunning "$LONG_RUNNING" -noColor -noLogo -reporter quiet -xml "$result" </dev/null || status=$?
   count "$project" "$result" "$status"
 }
 
@@ -108,7 +110,7 @@ run_guest() {
   # shellcheck disable=SC2016 # expanded in the guest
   XINIM_LAB_OUT="$PWD/$RESULTS/lab" scripts/lab.sh "$@" -- sh -c \
     'runner="$1" name="$2"; shift 2; exec "$runner" "$@" -noColor -noLogo -reporter quiet -xml "$XINIM_LAB_OUT/$name.xml"' \
-    sh "$PWD/artifacts/bin/$LAB/debug/$LAB" "$name" "${filters[@]}" </dev/null || status=$?
+    sh "$PWD/artifacts/bin/$LAB/debug/$LAB" "$name" -longRunning "$LONG_RUNNING" "${filters[@]}" </dev/null || status=$?
   count "$name" "$RESULTS/lab/$name.xml" "$status"
 }
 
@@ -117,7 +119,7 @@ run_in_lab() {
   install_group lab
   mkdir -p "$RESULTS/lab"
   # 6 GiB: with less there is no whole free GiB for a page of that size.
-  run_guest "$LAB" -trait- needs=no-iommu -- --memory 6G --timeout 1800
+  run_guest "$LAB" -trait- needs=no-iommu -- --memory 6G --timeout 900
   run_guest "$LAB.NoIommu" -trait needs=no-iommu -- --no-iommu
 }
 

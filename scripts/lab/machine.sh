@@ -110,6 +110,7 @@ add_standard_devices() {
   add_serial "$1"
   QEMU_ARGS+=(-device pcie-root-port,id=hotplug0,addr=0xa,chassis=1,slot=1
     -device pcie-root-port,id=hotplug1,addr=0xb,chassis=2,slot=2)
+  QEMU_ARGS+=(-device pci-testdev,addr=0x13)
   add_nic 0xc cable0 e1000 0c
   add_nic 0xd cable1 e1000e 0d
 }

@@ -27,7 +27,7 @@ public sealed class ConsoleLabTests
         long start = Stopwatch.GetTimestamp();
         while (read < Bytes)
         {
-            Assert.True(Stopwatch.GetElapsedTime(start) < LabDaemon.Limit, $"{written} bytes were written and {read} came back\n{daemon.Log}");
+            Assert.True(Stopwatch.GetElapsedTime(start) < LabProgram.Limit, $"{written} bytes were written and {read} came back\n{daemon.Log}");
             written += port.Write(sent.AsSpan(written, Math.Min(Bytes - written, Math.Max(0, UnderWay - (written - read)))));
             int count = port.Read(piece);
             Assert.True(count <= Bytes - read, "more came back than was sent");
@@ -59,7 +59,7 @@ public sealed class ConsoleLabTests
         long start = Stopwatch.GetTimestamp();
         while (!console.TxIdle)
         {
-            Assert.True(Stopwatch.GetElapsedTime(start) < LabDaemon.Limit, $"the console takes nothing\n{daemon.Log}");
+            Assert.True(Stopwatch.GetElapsedTime(start) < LabProgram.Limit, $"the console takes nothing\n{daemon.Log}");
             _ = console.Wait(TimeSpan.FromMilliseconds(20));
         }
     }

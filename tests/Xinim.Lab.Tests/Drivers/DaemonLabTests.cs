@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Xinim.Lab.Tests.Vfio;
 using Xinim.Net.Ports;
 using Xunit;
@@ -12,7 +11,7 @@ public sealed class DaemonLabTests : IDisposable
 {
     private const UnixFileMode Everybody = (UnixFileMode)0b111_111_111;
     private static readonly string[] AsNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    private const string Nic = "0000:00:02.0", OtherNic = "0000:00:03.0", Unsupported = "0000:00:07.0";
+    private const string Nic = "0000:00:02.0", OtherNic = "0000:00:03.0", Unsupported = "0000:00:13.0";
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-lab-");
 
     public DaemonLabTests()
@@ -69,7 +68,7 @@ public sealed class DaemonLabTests : IDisposable
     public void A_device_that_is_not_there() => AssertRefuses("0000:00:1e.0", "0000:00:1e.0", "xinim list");
 
     [Fact]
-    public void A_device_that_no_driver_is_for() => AssertRefuses(Unsupported, "no driver is installed for 0000:00:07.0 (1af4:1041)", "installed: e1000");
+    public void A_device_that_no_driver_is_for() => AssertRefuses(Unsupported, "no driver is installed for 0000:00:13.0 (1b36:0005)", "installed: e1000");
 
     [Fact]
     public void Vfio_is_not_loaded()
@@ -150,12 +149,9 @@ public sealed class DaemonLabTests : IDisposable
         Dictionary<string, string?> before = Drivers();
         string configuration = LabDaemon.WriteConfiguration(_folder.FullName, socket, device);
         string[] command = [.. prefix, LabDaemon.Executable, "daemon", "--config", configuration];
-        using Process process = Process.Start(new ProcessStartInfo(command[0], command[1..]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
-        string output = process.StandardOutput.ReadToEnd();
-        string error = process.StandardError.ReadToEnd();
-        process.WaitForExit();
+        (int status, string output, string error) = LabProgram.Run(command[0], command[1..]);
 
-        Assert.True(process.ExitCode == 1, $"status {process.ExitCode}: {output}{error}");
+        Assert.True(status == 1, $"status {status}: {output}{error}");
         string line = Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries));
         Assert.StartsWith("xinim daemon: ", line, StringComparison.Ordinal);
         foreach (string part in says) Assert.Contains(part, line, StringComparison.Ordinal);

@@ -56,7 +56,7 @@ public sealed class DiskLabTests
             if (chunk % 32 == 16) daemon.KillDriver("disk0");
         }
 
-        await Task.WhenAll(writes).WaitAsync(LabDaemon.Limit, TestContext.Current.CancellationToken);
+        await Task.WhenAll(writes).WaitAsync(LabProgram.Limit, TestContext.Current.CancellationToken);
         disk.Flush();
         Assert.InRange(disk.Recoveries, 1u, 4u);
         for (int chunk = 0; chunk < chunks; chunk++)
@@ -126,8 +126,8 @@ public sealed class DiskLabTests
             TestContext.Current.CancellationToken);
         Task removal = Task.Run(() => File.WriteAllText($"/sys/bus/pci/devices/{behindPort}/remove", "1"), TestContext.Current.CancellationToken);
         daemon.Await($"{behindPort} is given up", 1);
-        await removal.WaitAsync(LabDaemon.Limit, TestContext.Current.CancellationToken);
-        await Assert.ThrowsAsync<BlockException>(() => load.WaitAsync(LabDaemon.Limit, TestContext.Current.CancellationToken));
+        await removal.WaitAsync(LabProgram.Limit, TestContext.Current.CancellationToken);
+        await Assert.ThrowsAsync<BlockException>(() => load.WaitAsync(LabProgram.Limit, TestContext.Current.CancellationToken));
 
         File.WriteAllText("/sys/bus/pci/rescan", "1");
         daemon.Await("disk0: generation 1 ready", 2);
@@ -135,7 +135,7 @@ public sealed class DiskLabTests
         await Write(again, 16, 5);
     }
 
-    private static BlockClient Open(LabDaemon daemon, int number) => BlockClient.Open($"disk{number}", new BlockPortOptions { AnswerLimit = LabDaemon.Limit }, daemon.Socket);
+    private static BlockClient Open(LabDaemon daemon, int number) => BlockClient.Open($"disk{number}", new BlockPortOptions { AnswerLimit = LabProgram.Limit }, daemon.Socket);
 
     private static async Task Write(BlockClient disk, ulong lba, int chunk)
     {
@@ -154,7 +154,7 @@ public sealed class DiskLabTests
             {
                 return disk.Rent(ChunkBytes);
             }
-            catch (BlockException) when (Stopwatch.GetElapsedTime(start) < LabDaemon.Limit)
+            catch (BlockException) when (Stopwatch.GetElapsedTime(start) < LabProgram.Limit)
             {
                 await Task.Yield();
             }

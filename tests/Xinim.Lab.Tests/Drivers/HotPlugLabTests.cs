@@ -24,7 +24,7 @@ public sealed class HotPlugLabTests
         // Waits in the kernel until the daemon has let go.
         Task removal = Task.Run(() => File.WriteAllText($"/sys/bus/pci/devices/{OtherNic}/remove", "1"), TestContext.Current.CancellationToken);
         daemon.Await("0000:00:03.0 is given up", 1);
-        await removal.WaitAsync(LabDaemon.Limit, TestContext.Current.CancellationToken);
+        await removal.WaitAsync(LabProgram.Limit, TestContext.Current.CancellationToken);
 
         Assert.False(Directory.Exists($"/sys/bus/pci/devices/{OtherNic}"));
         NetworkPortException told = Assert.Throws<NetworkPortException>(() => Wait(goes, () => false));
@@ -82,9 +82,8 @@ public sealed class HotPlugLabTests
 
     private static void Run(string verb, string address)
     {
-        using Process process = Process.Start(LabDaemon.Executable, [verb, address]);
-        process.WaitForExit();
-        Assert.Equal(0, process.ExitCode);
+        (int status, _, string error) = LabProgram.Run(LabDaemon.Executable, verb, address);
+        Assert.True(status == 0, error);
     }
 
     private static void Wait(NetworkPort port, Func<bool> condition)
@@ -92,7 +91,7 @@ public sealed class HotPlugLabTests
         long start = Stopwatch.GetTimestamp();
         while (!condition())
         {
-            Assert.True(Stopwatch.GetElapsedTime(start) < LabDaemon.Limit, "nothing happened");
+            Assert.True(Stopwatch.GetElapsedTime(start) < LabProgram.Limit, "nothing happened");
             port.Wait(TimeSpan.FromMilliseconds(100));
         }
     }

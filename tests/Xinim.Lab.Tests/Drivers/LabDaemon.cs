@@ -10,8 +10,7 @@ namespace Xinim.Lab.Tests.Drivers;
 /// <summary>The published <c>xinim daemon</c> in the lab's guest, serving.</summary>
 public sealed class LabDaemon : IDisposable
 {
-    /// <summary>The guest may have no KVM and the host no time: reached only when something is broken.</summary>
-    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan Limit = LabProgram.Limit;
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-lab-");
     private readonly List<string> _log = [];
@@ -66,8 +65,8 @@ public sealed class LabDaemon : IDisposable
     /// <summary>One device of <c>xinim status --json</c>.</summary>
     public JsonElement Status(string name)
     {
-        using Process status = Process.Start(new ProcessStartInfo(Executable, ["status", "--json"]) { RedirectStandardOutput = true, Environment = { ["XINIM_SOCKET"] = Socket } })!;
-        using JsonDocument report = JsonDocument.Parse(status.StandardOutput.ReadToEnd());
+        (_, string output, _) = LabProgram.Run(Executable, "status", "--json", "--socket", Socket);
+        using JsonDocument report = JsonDocument.Parse(output);
         return report.RootElement.GetProperty("devices").EnumerateArray().Single(device => device.GetProperty("name").GetString() == name).Clone();
     }
 

@@ -155,7 +155,7 @@ public sealed class NicLabTests(NicDaemon nics) : IClassFixture<NicDaemon>
         long start = Stopwatch.GetTimestamp();
         while (!condition())
         {
-            if (Stopwatch.GetElapsedTime(start) >= LabDaemon.Limit) Assert.Fail($"waited in vain until {what}; {Describe(port.GetStatistics())}, link {port.Link}");
+            if (Stopwatch.GetElapsedTime(start) >= LabProgram.Limit) Assert.Fail($"waited in vain until {what}; {Describe(port.GetStatistics())}, link {port.Link}");
             port.Wait(TimeSpan.FromSeconds(1));
             port.Collect();
         }

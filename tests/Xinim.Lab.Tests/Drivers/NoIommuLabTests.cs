@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Xinim.Lab.Tests.Vfio;
 using Xunit;
 
@@ -24,7 +23,7 @@ public sealed class NoIommuLabTests : IDisposable
     [Fact]
     public void List_says_of_every_device_why_it_cannot_be_used()
     {
-        (int status, string output, string error) = Run("list");
+        (int status, string output, string error) = LabProgram.Run(LabDaemon.Executable, "list");
 
         Assert.Equal((0, ""), (status, error));
         string[] rows = [.. output.Split('\n').Where(line => line.Contains(" 8086:", StringComparison.Ordinal))];
@@ -42,21 +41,12 @@ public sealed class NoIommuLabTests : IDisposable
 
     private static void AssertRefuses(string prefix, params string[] command)
     {
-        (int status, string output, string error) = Run(command);
+        (int status, string output, string error) = LabProgram.Run(LabDaemon.Executable, command);
 
         Assert.Equal((1, ""), (status, output));
         string line = Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries));
         Assert.StartsWith($"{prefix}{Nic} ", line, StringComparison.Ordinal);
         Assert.Contains($"{Problem}; {Remedy}", line, StringComparison.Ordinal);
         Assert.Null(LabDaemon.DriverOf(Nic));
-    }
-
-    private static (int Status, string Output, string Error) Run(params string[] command)
-    {
-        using Process process = Process.Start(new ProcessStartInfo(LabDaemon.Executable, command) { RedirectStandardError = true, RedirectStandardOutput = true })!;
-        string output = process.StandardOutput.ReadToEnd();
-        string error = process.StandardError.ReadToEnd();
-        process.WaitForExit();
-        return (process.ExitCode, output, error);
     }
 }

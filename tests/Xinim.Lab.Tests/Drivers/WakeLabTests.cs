@@ -76,7 +76,7 @@ public sealed class WakeLabTests
         long start = Stopwatch.GetTimestamp();
         while (!condition())
         {
-            Assert.True(Stopwatch.GetElapsedTime(start) < LabDaemon.Limit, $"waited in vain until {what}");
+            Assert.True(Stopwatch.GetElapsedTime(start) < LabProgram.Limit, $"waited in vain until {what}");
             port.Wait(TimeSpan.FromMilliseconds(20));
         }
     }

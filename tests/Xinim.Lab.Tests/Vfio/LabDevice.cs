@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc.Native;
 using Xinim.Vfio;
@@ -44,12 +43,8 @@ public sealed class LabDevice : IDisposable
 
     public static string Shell(string program, params string[] arguments)
     {
-        ProcessStartInfo start = new(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        using Process process = Process.Start(start)!;
-        string output = process.StandardOutput.ReadToEnd();
-        string errors = process.StandardError.ReadToEnd();
-        process.WaitForExit();
-        Assert.True(process.ExitCode == 0, $"{program} {string.Join(' ', arguments)}: {errors}");
+        (int status, string output, string error) = LabProgram.Run(program, arguments);
+        Assert.True(status == 0, $"{program} {string.Join(' ', arguments)}: {error}");
         return output;
     }
 
