@@ -23,8 +23,8 @@ public interface IDriver : IDisposable
     void Stop();
 }
 
-/// <summary>A driver that moves buffers of one client's between its rings and the device.</summary>
-public interface IDeviceDriver : IDriver
+/// <summary>What moves buffers of one client's between its rings and the device: a whole device, or one port of it.</summary>
+public interface IClientSide
 {
     /// <summary>From now on buffers are looked up here. Called before the first buffer of a client, never while buffers are outstanding.</summary>
     void Attach(BufferTable buffers);
@@ -35,3 +35,6 @@ public interface IDeviceDriver : IDriver
     /// </summary>
     void Detach();
 }
+
+/// <summary>A driver of a device that one client has at a time.</summary>
+public interface IDeviceDriver : IDriver, IClientSide;

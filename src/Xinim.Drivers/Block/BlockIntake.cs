@@ -99,7 +99,7 @@ public sealed class BlockIntake
         ring.Release(_elements);
     }
 
-    /// <summary>Requests taken from the ring since the last call: what <see cref="IBlockDriver.Submit"/> returns.</summary>
+    /// <summary>Requests taken from the ring since the last call: what <see cref="IBlockUnit.Submit"/> returns.</summary>
     public uint TakeCount()
     {
         uint taken = _taken;

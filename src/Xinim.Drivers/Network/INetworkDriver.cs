@@ -42,6 +42,6 @@ public interface INetworkDriver : IDeviceDriver
     /// <summary>Counters since <see cref="Start"/>.</summary>
     NetworkStatistics Statistics { get; }
 
-    /// <summary>Lets no further frame in; those that are in come back from <see cref="RxReturn"/>. <see cref="IDriver.Stop"/> or <see cref="IDeviceDriver.Detach"/> follows.</summary>
+    /// <summary>Lets no further frame in; those that are in come back from <see cref="RxReturn"/>. <see cref="IDriver.Stop"/> or <see cref="IClientSide.Detach"/> follows.</summary>
     void StopReceiving();
 }

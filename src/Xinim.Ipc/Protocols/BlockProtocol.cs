@@ -206,6 +206,9 @@ public enum BlockFeatures : uint
     Rotational = 1 << 8,
     Removable = 1 << 9,
     GetId = 1 << 10,
+
+    /// <summary>A port without a usable disk: nothing else is said.</summary>
+    Absent = 1 << 11,
 }
 
 /// <summary>Counters since the device was started. Completed requests, and the bytes of those that went well.</summary>
