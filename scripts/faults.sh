@@ -28,7 +28,7 @@ recovery took and whether any invariant broke. The last line is the verdict; the
   --duration S      end after so many seconds
   --jobs N          N campaigns beside each other, each with its part of the numbers; one result (only with --target model)
   --per-driver N    faults without effect until a driver is replaced (default 10; 1: effects are of that very fault)
-  --kill-every S    instead: a transfer under one kill every S seconds, beside an undisturbed one before and after
+  --kill-every S    instead: a transfer under one kill every S seconds, beside an undisturbed one before and after; S,S,… for several
   --recovery        instead: kill -9 to the next driver's first frame, with its parts, --count times
   --json            print the result as JSON too
   --help

@@ -24,7 +24,7 @@ internal static class FaultsCommand
         Report report = new(log);
         // Also opens what the console needs, before anybody counts descriptors.
         Console.Error.WriteLine($"seed {options.Campaign.Seed}, {options.Campaign.Count} faults");
-        if (options.KillEvery is not null || options.Recovery) return Measure(options, ledger);
+        if (options.KillEvery.Count != 0 || options.Recovery) return Measure(options, ledger);
         Frames frames = options.Target == "model" ? OnModels(options, ledger, report) : OnDaemon(options, ledger, report);
         return Print(report, ledger, frames, options.Campaign, options.Json);
     }
@@ -56,17 +56,20 @@ internal static class FaultsCommand
     {
         WorkloadOptions workload = WorkloadOptions.For(options);
         // As fast as it goes, with as many frames on their way as the sockets of the wire hold.
-        if (options.KillEvery is not null) workload = workload with { Rate = 0, Window = 64, Buffers = 1024 };
+        if (options.KillEvery.Count != 0) workload = workload with { Rate = 0, Window = 64, Buffers = 1024 };
         using DaemonTarget daemon = new(NicPlan.For(options, both: false), options.Campaign.AnswerLimit, workload);
         DeviceTarget target = daemon.Devices[0];
-        IReadOnlyList<string> lines = options.KillEvery is { } every
-            ? new Storm(target, ledger).Run(every, options.Campaign.Duration ?? TimeSpan.FromSeconds(60))
-            : new RecoveryTimes(target, ledger).Run(options.Campaign.Count, () => { });
+        if (options.Recovery) Print(new RecoveryTimes(target, ledger).Run(options.Campaign.Count, () => { }));
+        foreach (TimeSpan every in options.KillEvery) Print(new Storm(target, ledger).Run(every, options.Campaign.Duration ?? TimeSpan.FromSeconds(60)));
         Stop(daemon, ledger);
-        foreach (string line in lines) Console.WriteLine(line);
         foreach (string breach in ledger.Breaches) Console.WriteLine($"BROKEN: {breach}");
         Console.WriteLine($"faults: {ledger.BreachCount} invariants broken");
         return ledger.BreachCount == 0 ? 0 : 1;
+    }
+
+    private static void Print(IReadOnlyList<string> lines)
+    {
+        foreach (string line in lines) Console.WriteLine(line);
     }
 
     private static void Stop(DaemonTarget daemon, Ledger ledger)

@@ -1,10 +1,12 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
 using Xinim.Faults.Campaigns;
 
 namespace Xinim.Faults;
 
 /// <summary>What was said on the command line; scripts/faults.sh explains it to users.</summary>
-internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, long First, string Device, string? Kinds, bool Json, TimeSpan? KillEvery, bool Recovery, int Jobs)
+internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, long First, string Device, string? Kinds, bool Json, IReadOnlyList<TimeSpan> KillEvery, bool Recovery, int Jobs)
 {
     private const int MaxJobs = 64;
 
@@ -27,7 +29,12 @@ internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, lo
         Option<string?> kinds = new("--kinds") { Description = "Only these, separated by commas" };
         Option<double?> duration = new("--duration") { Description = "End after so many seconds" };
         Option<int> perDriver = new("--per-driver") { Description = "Faults without effect until a driver is replaced", DefaultValueFactory = _ => 10 };
-        Option<double?> killEvery = new("--kill-every") { Description = "Measure a transfer under one kill every so many seconds" };
+        Option<IReadOnlyList<TimeSpan>> killEvery = new("--kill-every")
+        {
+            Description = "Measure a transfer under one kill every so many seconds; several times, separated by commas",
+            CustomParser = Times,
+            DefaultValueFactory = _ => [],
+        };
         Option<bool> recovery = new("--recovery") { Description = "Measure the time from kill -9 to the next driver's first frame" };
         Option<bool> json = new("--json") { Description = "Print the result as JSON" };
         Option<int> jobs = new("--jobs") { Description = "Campaigns beside each other, on device models", DefaultValueFactory = _ => 1 };
@@ -48,7 +55,7 @@ internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, lo
             result.GetValue(device) ?? DefaultDevice(result.GetValue(target)!, result.GetValue(recovery)),
             result.GetValue(kinds),
             result.GetValue(json),
-            Seconds(result.GetValue(killEvery)),
+            result.GetValue(killEvery)!,
             result.GetValue(recovery),
             result.GetValue(jobs))));
         return command;
@@ -66,6 +73,19 @@ internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, lo
     /// a campaign takes the latter, or each recovery would last a second.
     /// </summary>
     private static string DefaultDevice(string target, bool recovery) => target == "vfio" ? "0000:00:0c.0,0000:00:0d.0" : recovery ? "remote:e1000" : "remote:e1000e";
+
+    private static List<TimeSpan> Times(ArgumentResult result)
+    {
+        List<TimeSpan> times = [];
+        foreach (string part in result.Tokens[0].Value.Split(','))
+        {
+            if (!double.TryParse(part, NumberStyles.Float, CultureInfo.InvariantCulture, out double seconds) || seconds is not (>= 0.1 and <= 3600))
+                result.AddError($"--kill-every: '{part}' is no number of seconds from 0.1 to 3600");
+            times.Add(TimeSpan.FromSeconds(seconds));
+        }
+
+        return times;
+    }
 
     private static TimeSpan? Seconds(double? value) => value is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
 }

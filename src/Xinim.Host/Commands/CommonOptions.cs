@@ -95,7 +95,12 @@ internal static class CommonOptions
     {
         option.Validators.Add(result =>
         {
-            if (result.Tokens.Count == 1 && double.TryParse(result.Tokens[0].Value, CultureInfo.InvariantCulture, out double value) && !isRight(value))
+            if (result.Tokens.Count != 1) return;
+            string text = result.Tokens[0].Value;
+            // Without this 1,5 would be 15: the parser behind the option skips commas.
+            if (!double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value))
+                result.AddError($"{option.Name} {text}: not a number such as 1.5");
+            else if (!isRight(value))
                 result.AddError(string.Create(CultureInfo.InvariantCulture, $"{option.Name} {value}: allowed is {least} and more"));
         });
         return option;

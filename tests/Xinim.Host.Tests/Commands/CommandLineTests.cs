@@ -56,6 +56,8 @@ public sealed class CommandLineTests
     [InlineData("net send net0 --stamp --fixed")]
     [InlineData("net receive")]
     [InlineData("net dump net0 --seconds soon")]
+    [InlineData("net dump net0 --seconds 1,5")]
+    [InlineData("ping net0 10.0.2.2 --interval 1,5")]
     [InlineData("status --yaml")]
     [InlineData("restart")]
     [InlineData("update net0")]
