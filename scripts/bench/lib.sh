@@ -31,3 +31,12 @@ figure() {
   ratio="$(awk -v a="$ours" -v b="$peer" 'BEGIN {if (a != "" && b != "" && b != 0) printf "%.2f", a / b; else print "none"}')"
   printf '%s: ours %s, peer %s (%s), ratio %s, goal %s\n' "$1" "${ours:-not measured}" "${peer:-not measured}" "$4" "$ratio" "$5"
 }
+
+# disk_figures TITLE WORKLOAD DEPTH:GOAL…: a disk under our driver beside Linux's and fio, by the values of guest/disk.sh.
+disk_figures() {
+  local title="$1" workload="$2" pair
+  shift 2
+  for pair in "$@"; do
+    figure "guest $title, depth ${pair%%:*}, IOPS" "blk.xinim.$workload:${pair%%:*}" "blk.linux.$workload:${pair%%:*}" 'Linux driver, fio io_uring' "${pair##*:} x"
+  done
+}

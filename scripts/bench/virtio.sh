@@ -5,10 +5,11 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 guest() {
-  local script="$1" what="$2"
-  shift 2
+  local script="$1" what="$2" arguments
+  read -ra arguments <<<"$3"
+  shift 3
   XINIM_BENCH_ROUNDS="$ROUNDS" XINIM_BENCH_SECONDS="$SECONDS_EACH" XINIM_BENCH_NIC=0000:00:07.0 XINIM_BENCH_LINUX=virtio-pci \
-    "$ROOT/scripts/lab.sh" --timeout $((180 + ROUNDS * (SECONDS_EACH * 8 + 40))) "$@" -- "$ROOT/scripts/bench/guest/$script.sh" "$what"
+    "$ROOT/scripts/lab.sh" --timeout $((180 + ROUNDS * (SECONDS_EACH * 8 + 40))) "$@" -- "$ROOT/scripts/bench/guest/$script.sh" "${arguments[@]}"
   cat "$XINIM_LAB_OUT/$what.tsv" >>"$RAW"
 }
 
@@ -19,8 +20,8 @@ cd "$ROOT"
 dotnet build tests/Xinim.Benchmarks --configuration Release --verbosity quiet --nologo
 
 "$ROOT/scripts/bench/native/virtio.sh" "$ROUNDS" "$SECONDS_EACH" >>"$RAW"
-guest nic transmit --nic-backend virtio-net=none
-guest disk disk --disk-backend null
+guest nic transmit transmit --nic-backend virtio-net=none
+guest disk disk 'read:4k:1 read:4k:32' --disk-backend null
 
 for layout in split packed; do
   for direction in transmit receive; do
@@ -31,8 +32,7 @@ done
 figure 'vhost-user transmit 60 B, client in another process, Mpps' vhost.transmit.client vhost.transmit.packed.mpps 'driver and client in one thread' '0.8 x'
 figure 'guest transmit 60 B, Mpps' tx.xinim tx.testpmd 'DPDK testpmd txonly' '1 x'
 figure 'guest transmit 60 B beside Linux, Mpps' tx.xinim tx.pktgen 'Linux pktgen' 'none'
-figure 'guest 4 KiB random read, depth 1, IOPS' blk.xinim.1 blk.linux.1 'Linux driver, fio io_uring' '1.5 x'
-figure 'guest 4 KiB random read, depth 32, IOPS' blk.xinim.32 blk.linux.32 'Linux driver, fio io_uring' '3 x'
+disk_figures '4 KiB random read' read:4k 1:1.5 32:3
 for depth in 1 32; do
   figure "vhost-user 4 KiB random read, depth $depth, IOPS" "vub.xinim.iops.$depth" "vub.fio.iops.$depth" 'fio over NBD, same storage daemon' 'none'
   figure "vhost-user 4 KiB random read, depth $depth, p99.9 us" "vub.xinim.p999.$depth" "vub.fio.p999.$depth" 'fio over NBD, same storage daemon' 'none'
