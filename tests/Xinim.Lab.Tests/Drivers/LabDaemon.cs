@@ -17,7 +17,7 @@ public sealed class LabDaemon : IDisposable
     private readonly Process _process;
     private readonly Thread _reader;
 
-    /// <param name="devices">Addresses; their names are net0, net1 and so on.</param>
+    /// <param name="devices">Addresses, or ADDRESS=NAME; without, their names are net0, disk0 and so on.</param>
     /// <param name="socket">By default one of its own.</param>
     /// <param name="prefix">A program that starts it, with arguments; by default it is started as root.</param>
     /// <param name="drivers">Folder of manifests; by default the product's.</param>
@@ -52,7 +52,7 @@ public sealed class LabDaemon : IDisposable
     public static string WriteConfiguration(string folder, string socket, params string[] devices)
     {
         string path = Path.Combine(folder, "xinim.json");
-        File.WriteAllText(path, $$"""{ "socket": "{{socket}}", "waitForDevices": {{(devices.Length == 0 ? "true" : "false")}}, "devices": [ {{string.Join(", ", devices.Select(device => $$"""{ "device": "{{device}}" }"""))}} ] }""");
+        File.WriteAllText(path, $$"""{ "socket": "{{socket}}", "waitForDevices": {{(devices.Length == 0 ? "true" : "false")}}, "devices": [ {{string.Join(", ", devices.Select(Entry))}} ] }""");
         return path;
     }
 
@@ -119,6 +119,10 @@ public sealed class LabDaemon : IDisposable
         _process.Dispose();
         _folder.Delete(recursive: true);
     }
+
+    private static string Entry(string device) => device.Split('=') is [var address, var name]
+        ? $$"""{ "device": "{{address}}", "name": "{{name}}" }"""
+        : $$"""{ "device": "{{device}}" }""";
 
     private static Process Start(string[] command) => Process.Start(new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true })!;
 

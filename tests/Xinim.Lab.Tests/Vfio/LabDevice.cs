@@ -48,13 +48,6 @@ public sealed class LabDevice : IDisposable
         return output;
     }
 
-    /// <summary>The node of a virtio disk that Linux's driver has; its name depends on which disk came first.</summary>
-    public static string DiskOf(string address)
-    {
-        Shell("modprobe", "virtio_blk");
-        return $"/dev/{Path.GetFileName(Directory.GetDirectories($"/sys/bus/pci/devices/{address}", "virtio*").SelectMany(device => Directory.GetDirectories(Path.Combine(device, "block"))).Single())}";
-    }
-
     public VfioBackend Open() => VfioBackend.Open(Address);
 
     /// <summary>Lets an ordinary user open the device. /dev/vfio/vfio may be opened by everybody; the group's node vanishes with the binding.</summary>
