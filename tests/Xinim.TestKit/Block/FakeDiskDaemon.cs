@@ -124,9 +124,10 @@ public sealed class FakeDiskDaemon : IDisposable
         }
     }
 
-    public void CloseDevice(string reason)
+    /// <param name="type">How the client is told.</param>
+    public void CloseDevice(string reason, ClientMessage type = ClientMessage.Closed)
     {
-        lock (_lock) _holder!.SendText(new MessageHeader((uint)ClientMessage.Closed, 0, 0), reason);
+        lock (_lock) _holder!.SendText(new MessageHeader((uint)type, 0, 0), reason);
     }
 
     public void Dispose()
