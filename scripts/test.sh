@@ -51,10 +51,11 @@ build() {
   require dotnet build Xinim.sln --verbosity quiet --nologo
 }
 
-# The attacker is compiled as drivers are: in a driver's room there is no runtime to load.
+# These are compiled as drivers are: in a driver's room there is no runtime to load.
 publish() {
   require scripts/build.sh
   require dotnet publish tests/Xinim.HostileDriver --configuration Release --output artifacts/tests/hostile-driver --verbosity quiet --nologo
+  require dotnet publish tests/Xinim.TestDriver --configuration Release --output artifacts/tests/test-driver --verbosity quiet --nologo
 }
 
 install_group() {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc;
@@ -130,6 +131,18 @@ public sealed class Supervisor : IDisposable
     internal ManagedDevice? Find(string name)
         => _devices.Find(device => device.Name == name || device.Backend.Name == name || device.Backend.Name == $"0000:{name}");
 
+    /// <summary>As <see cref="Find"/>, and by the name of a part: that of its device, a dot and a number.</summary>
+    /// <param name="port">The number; null where the device itself was named.</param>
+    internal ManagedDevice? Resolve(string name, out uint? port)
+    {
+        port = null;
+        if (Find(name) is { } device) return device;
+        int dot = name.LastIndexOf('.');
+        if (dot < 0 || !uint.TryParse(name.AsSpan(dot + 1), NumberStyles.None, CultureInfo.InvariantCulture, out uint number)) return null;
+        port = number;
+        return Find(name[..dot]) is { Client.HasPorts: true } owner ? owner : null;
+    }
+
     /// <summary>The state of everything; counters are at most <see cref="CounterPeriod"/> old.</summary>
     internal StatusReport Report()
         => new(Environment.ProcessId, Math.Round(Stopwatch.GetElapsedTime(_started).TotalSeconds, 1), [.. _devices.Select(StatusReporter.Describe)]);
@@ -160,7 +173,7 @@ public sealed class Supervisor : IDisposable
     {
         bool IsTaken(string name) => _devices.Exists(device => device.Name == name);
         if (wish.Name is { } wanted) return IsTaken(wanted) ? throw new LinuxException($"the name '{wanted}' of {wish.Device} is another device's; choose another 'name'") : wanted;
-        return Enumerable.Range(0, _devices.Count + 1).Select(number => $"{DeviceClass.Find(manifest.Class)!.Prefix}{number}").First(name => !IsTaken(name));
+        return Enumerable.Range(0, _devices.Count + 1).Select(number => $"{manifest.Prefix ?? DeviceClass.Find(manifest.Class)!.Prefix}{number}").First(name => !IsTaken(name));
     }
 
     /// <summary>How a driver's process is made, but for its descriptors.</summary>

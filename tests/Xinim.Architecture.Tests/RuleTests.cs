@@ -14,6 +14,7 @@ public sealed class RuleTests
     [InlineData("Xinim.Net", "Xinim.Supervisor")]
     [InlineData("Xinim.Block", "Xinim.Vfio")]
     [InlineData("Xinim.Drivers", "Xinim.Net")]
+    [InlineData("Xinim.Serial", "Xinim.Supervisor")]
     [InlineData("Xinim.Drivers", "Xinim.Block")]
     [InlineData("Xinim.Drivers", "Xinim.Supervisor")]
     [InlineData("Xinim.Supervisor", "Xinim.Drivers")]
@@ -26,7 +27,7 @@ public sealed class RuleTests
 
     [Fact]
     public void The_designed_references_pass() => Assert.Empty(ProjectReferenceRule.Check(SourceTree.Of(
-        Project("Xinim.Ipc"), Project("Xinim.Vfio", "Xinim.Ipc"), Project("Xinim.Net", "Xinim.Ipc"), Project("Xinim.Drivers", "Xinim.Vfio"),
+        Project("Xinim.Ipc"), Project("Xinim.Vfio", "Xinim.Ipc"), Project("Xinim.Net", "Xinim.Ipc"), Project("Xinim.Serial", "Xinim.Ipc"), Project("Xinim.Drivers", "Xinim.Vfio"),
         Project("Xinim.Supervisor", "Xinim.Vfio"), Project("Xinim.Host", "Xinim.Supervisor", "Xinim.Net"), Project("Xinim.DriverHost", "Xinim.Drivers"))));
 
     [Fact]

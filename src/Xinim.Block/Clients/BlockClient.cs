@@ -51,7 +51,7 @@ public sealed class BlockClient : IDisposable
     public uint Recoveries => _port.Recoveries;
 
     /// <summary>Opens a disk of the daemon.</summary>
-    /// <param name="device">Name such as <c>disk0</c>, or PCI address.</param>
+    /// <param name="device">Name such as <c>disk0</c>, or PCI address; of a disk on a controller <c>sata0.1</c>, with the number of its port.</param>
     /// <param name="socket">The daemon's socket; by default where the daemon listens by default.</param>
     /// <exception cref="BlockException">No such disk, it is in use, or it has no driver.</exception>
     /// <exception cref="Ipc.LinuxException">No daemon, or this user may not connect.</exception>
@@ -264,7 +264,7 @@ public sealed class BlockClient : IDisposable
     {
         _running[slot] = null;
         _freeSlots.Push(slot);
-        task.Finish(null);
+        task.Finish(null, _port.Name);
     }
 
     /// <summary>Nothing is answered any more, and nothing is begun: the device may reach the memory until the daemon has taken it back.</summary>
@@ -272,12 +272,12 @@ public sealed class BlockClient : IDisposable
     {
         // A full fence: whoever begins a call after this look at the queue sees the failure.
         Interlocked.Exchange(ref _failure, failure);
-        foreach (BlockTask? task in _running) task?.Finish(failure);
+        foreach (BlockTask? task in _running) task?.Finish(failure, _port.Name);
         FailNew();
     }
 
     private void FailNew()
     {
-        while (_new.TryDequeue(out BlockTask? task)) task.Finish(_failure);
+        while (_new.TryDequeue(out BlockTask? task)) task.Finish(_failure, _port.Name);
     }
 }

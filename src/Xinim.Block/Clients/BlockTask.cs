@@ -21,6 +21,7 @@ internal sealed class BlockTask : IValueTaskSource
     private int _outstanding;
     private BlockStatus _status;
     private ulong _failedLba;
+    private (BlockOperation Operation, ulong Lba, ulong Count) _asked;
 
     public BlockOperation Operation { get; private set; }
 
@@ -45,6 +46,7 @@ internal sealed class BlockTask : IValueTaskSource
             _buffers.Add(buffer);
         }
 
+        _asked = (operation, lba, count);
         (Operation, Flags, FlushAfter) = (operation, flags, flushAfter);
         (_next, _left, _buffer, _bufferOffset) = (lba, count, 0, 0);
         (_status, _failedLba, _outstanding, _answered) = (BlockStatus.Ok, 0, 0, 0);
@@ -104,13 +106,14 @@ internal sealed class BlockTask : IValueTaskSource
     }
 
     /// <summary>Answers the caller, who may have given up, and gives back what was used.</summary>
-    public void Finish(Exception? failure)
+    /// <param name="disk">For messages.</param>
+    public void Finish(Exception? failure, string disk)
     {
         foreach (BlockBuffer buffer in _buffers) buffer.Release();
         _buffers.Clear();
         HasMore = false;
         Answer(failure ?? (_status == BlockStatus.Ok ? null
-            : new BlockIoException($"{Operation} failed at block {_failedLba}: {_status}", _status, _failedLba)));
+            : new BlockIoException($"{disk}: {Describe()}: {_status}", _status, _failedLba)));
         MaybeRelease();
     }
 
@@ -132,6 +135,14 @@ internal sealed class BlockTask : IValueTaskSource
 
     void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
         => _source.OnCompleted(continuation, state, token, flags);
+
+    private string Describe()
+    {
+        string what = _asked.Operation == BlockOperation.WriteZeroes ? "zeroing" : _asked.Operation.ToString().ToLowerInvariant();
+        if (_asked.Count == 0) return $"{what} failed";
+        string where = $"{what} of {_asked.Count} blocks at block {_asked.Lba}";
+        return Operation == BlockOperation.Flush ? $"the flush after {where} failed" : $"{where} failed at {_failedLba}";
+    }
 
     private int _released;
 

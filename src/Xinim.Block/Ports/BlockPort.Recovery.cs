@@ -68,6 +68,7 @@ public sealed partial class BlockPort
         Info = (ClientMessage)news.Header.Type switch
         {
             ClientMessage.BlockChanged => news.Get<BlockDeviceInfo>(),
+            ClientMessage.Replaced => throw Lose(new BlockDeviceChangedException(news.Text)),
             ClientMessage.Closed => throw Lose(new BlockException(news.Text)),
             _ => throw Lose(new BlockException($"the daemon sent message {news.Header.Type}, which is unknown here")),
         };

@@ -46,8 +46,9 @@ public sealed partial class BlockPort : IDisposable
     private ulong _answersSeen;
     private long _since = Stopwatch.GetTimestamp();
 
-    private BlockPort(DaemonConnection control, ChannelMessage opened, BlockPortOptions options, SafeFileHandle? wake)
+    private BlockPort(string name, DaemonConnection control, ChannelMessage opened, BlockPortOptions options, SafeFileHandle? wake)
     {
+        Name = name;
         _control = control;
         _options = options;
         _wake = wake;
@@ -64,6 +65,9 @@ public sealed partial class BlockPort : IDisposable
         _late = new Queue<BlockResult>(options.Depth);
         Adopt(what.Rings);
     }
+
+    /// <summary>What the disk was opened by.</summary>
+    public string Name { get; }
 
     /// <summary>The disk, as last told.</summary>
     public BlockDeviceInfo Info { get; private set; }
@@ -84,7 +88,7 @@ public sealed partial class BlockPort : IDisposable
     public int Outstanding => _table.Outstanding + _late.Count;
 
     /// <summary>Opens a disk of the daemon.</summary>
-    /// <param name="device">Name such as <c>disk0</c>, or PCI address.</param>
+    /// <param name="device">Name such as <c>disk0</c>, or PCI address; of a disk on a controller <c>sata0.1</c>, with the number of its port.</param>
     /// <param name="socket">The daemon's socket; by default where the daemon listens by default.</param>
     /// <param name="wake">An eventfd that ends <see cref="Wait"/> too; not owned.</param>
     /// <exception cref="BlockException">No such disk, it is in use, or it has no driver.</exception>
@@ -105,7 +109,7 @@ public sealed partial class BlockPort : IDisposable
                 Completions = (uint)options.Depth,
             };
             using ChannelMessage opened = control.Open(ClientMessage.OpenBlock, wish);
-            return new BlockPort(control, opened, options, wake);
+            return new BlockPort(device, control, opened, options, wake);
         }
         catch
         {

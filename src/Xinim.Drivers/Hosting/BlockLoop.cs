@@ -7,60 +7,55 @@ using Xinim.Ipc.Protocols;
 
 namespace Xinim.Drivers.Hosting;
 
-/// <summary>The main loop of a disk driver process.</summary>
-internal class BlockLoop(LoopSetup setup, IBlockDriver driver) : DriverLoop<BlockRings.DriverEnd>(setup, driver)
+/// <summary>The main loop of a process that drives disks: one that is a device of its own, or those on a controller's ports.</summary>
+internal sealed class BlockLoop : DriverLoop<BlockRings.DriverEnd>
 {
-    private readonly IBlockDriver _driver = driver;
-    private readonly TransmitSampler _sampler = new(setup.Heart.Signs);
+    private readonly Func<IEnumerable<BlockUnit>> _start;
+    private BlockUnit[] _units = [];
+
+    public BlockLoop(LoopSetup setup, IBlockDriver driver)
+        : base(setup, driver) => _start = () => [new BlockUnit(0, BlockUnitInfo.Whole, driver, driver.Start(), setup.Heart.Signs)];
+
+    public BlockLoop(LoopSetup setup, IBlockController controller)
+        : base(setup, controller)
+        => _start = () => controller.Start().Select((unit, at) => new BlockUnit((uint)at, unit.Number, unit, unit.Info, setup.Heart.Signs));
 
     protected override byte[] BringUp()
     {
-        BlockDeviceInfo info = _driver.Start();
-        return MemoryMarshal.AsBytes(new ReadOnlySpan<BlockDeviceInfo>(in info)).ToArray();
+        _units = [.. _start()];
+        Serve(_units);
+        return MemoryMarshal.AsBytes<BlockUnitInfo>(Array.ConvertAll(_units, unit => unit.Info)).ToArray();
     }
 
     protected override BlockRings.DriverEnd OpenRings(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle peer) => new(memory, shape, own, peer);
-
-    protected override Work Pass(BlockRings.DriverEnd rings)
-    {
-        uint submitted = _driver.Submit(rings.Submitted);
-        _sampler.OnTaken(submitted);
-        uint completed = _driver.Complete(rings.Completed);
-        _sampler.OnReturned(completed);
-        if (completed != 0) rings.Client.Ring();
-        return (submitted | completed) != 0 ? Work.Client : Work.None;
-    }
 
     protected override void StopIntake()
     {
         // Nothing comes of itself: without another Submit the driver takes nothing.
     }
 
-    protected override bool Drain(BlockRings.DriverEnd rings)
-    {
-        if (_driver.Complete(rings.Completed) != 0) return true;
-        Thread.Yield();
-        return _driver.Busy;
-    }
-
-    protected override void OnDetached() => _sampler.Forget();
-
     protected override void ReportChanges()
     {
-        if (_driver.TryTakeChange(out BlockDeviceInfo info)) Tell(ControlMessage.BlockChanged, info);
+        foreach (BlockUnit unit in _units)
+        {
+            if (unit.TryTakeChange(out BlockDeviceInfo info)) Tell(ControlMessage.BlockChanged, info, unit.Number);
+            if (unit.TryTakeHealth(out BlockHealth health)) Tell(ControlMessage.HealthRead, health, unit.Number);
+        }
     }
 
     protected override bool TryObey(ChannelMessage message)
     {
-        if (message.Header.Type != (uint)ControlMessage.SetWriteCache) return false;
-        _driver.SetWriteCache(message.Get<uint>() != 0);
+        BlockUnit unit = (BlockUnit)UnitOf(message);
+        switch ((ControlMessage)message.Header.Type)
+        {
+            case ControlMessage.SetWriteCache: unit.SetWriteCache(message.Get<uint>() != 0); break;
+            case ControlMessage.SetPower: unit.SetPower((BlockPower)message.Get<uint>()); break;
+            default: return false;
+        }
+
         ReportChanges();
         return true;
     }
 
-    protected override byte[] ReadStatistics()
-    {
-        BlockStatistics statistics = _driver.Statistics;
-        return MemoryMarshal.AsBytes(new ReadOnlySpan<BlockStatistics>(in statistics)).ToArray();
-    }
+    protected override byte[] ReadStatistics() => MemoryMarshal.AsBytes<BlockStatistics>(Array.ConvertAll(_units, unit => unit.Statistics)).ToArray();
 }

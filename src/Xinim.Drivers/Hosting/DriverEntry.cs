@@ -30,6 +30,10 @@ public sealed class DriverEntry
     public static DriverEntry Block(Func<DriverContext, IBlockDriver> make, int vectors = 1) =>
         new(vectors, (context, setup) => new BlockLoop(setup, make(context)));
 
+    /// <summary>The driver of a controller with disks on its ports.</summary>
+    public static DriverEntry Controller(Func<DriverContext, IBlockController> make, int vectors = 1) =>
+        new(vectors, (context, setup) => new BlockLoop(setup, make(context)));
+
     /// <summary>A console device's driver.</summary>
     public static DriverEntry Console(Func<DriverContext, IConsoleDriver> make, int vectors = 1) =>
         new(vectors, (context, setup) => new ConsoleLoop(setup, make(context)));

@@ -7,75 +7,121 @@ using Xinim.Vfio.Dma;
 
 namespace Xinim.Drivers.Hosting;
 
-/// <summary>The loop of a class whose devices have one client at a time, with memory that the device reaches. A class adds its rings and its messages.</summary>
+/// <summary>
+/// The loop of a class whose units have one client each at a time, with memory that the device reaches: most devices are one unit, a
+/// controller has several. A class adds its units, its rings and its messages.
+/// </summary>
 internal abstract class DriverLoop<TRings> : ServiceLoop
     where TRings : class, IDriverRings
 {
-    private readonly IDeviceDriver _driver;
     private readonly DmaRegion _work;
-    private AttachedClient<TRings>? _client;
+    private ServedUnit<TRings>[] _units = [];
+
+    /// <summary>Those of them that have a client: a pass costs nothing for the others.</summary>
+    private ServedUnit<TRings>[] _attached = [];
 
     /// <param name="driver">Owned.</param>
-    protected DriverLoop(LoopSetup setup, IDeviceDriver driver)
-        : base(setup, driver)
-    {
-        _driver = driver;
-        _work = setup.Work;
-    }
+    protected DriverLoop(LoopSetup setup, IDriver driver)
+        : base(setup, driver) => _work = setup.Work;
 
     /// <summary>Attaches to a client's rings.</summary>
     protected abstract TRings OpenRings(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle peer);
 
-    /// <summary>The data path: one pass over all rings, rings the client if anything came for it.</summary>
-    protected abstract Work Pass(TRings rings);
-
-    /// <inheritdoc cref="ServiceLoop.Drain"/>
-    protected abstract bool Drain(TRings rings);
-
-    /// <summary>Nothing is with the device any more.</summary>
-    protected abstract void OnDetached();
-
     /// <inheritdoc cref="ServiceLoop.Obey"/>
     protected abstract bool TryObey(ChannelMessage message);
 
+    /// <summary>Called by <see cref="ServiceLoop.BringUp"/>: what the device has, in the order of its numbers.</summary>
+    protected void Serve(params ServedUnit<TRings>[] units) => _units = units;
+
+    /// <summary>The unit that a message is for.</summary>
+    /// <exception cref="ArgumentException">There is none of that number.</exception>
+    protected ServedUnit<TRings> UnitOf(ChannelMessage message) => message.Header.Unit < (uint)_units.Length ? _units[message.Header.Unit]
+        : throw new ArgumentException($"there is no unit {message.Header.Unit}; the device has {_units.Length}");
+
     protected sealed override Work Poll()
     {
-        if (_client is not { } client) return Work.None;
-        try
+        Work found = Work.None;
+        foreach (ServedUnit<TRings> unit in _attached)
         {
-            return Pass(client.Rings);
+            Work work = Pass(unit);
+            if (work > found) found = work;
         }
-        catch (RingException exception)
-        {
-            DropClient();
-            TellText(ControlMessage.ClientFault, exception.Message);
-            return Work.None;
-        }
+
+        return found;
     }
 
-    protected sealed override void PrepareToSleep() => _client?.Rings.Own.PrepareToSleep();
+    protected sealed override void PrepareToSleep()
+    {
+        foreach (ServedUnit<TRings> unit in _attached) unit.Client!.Rings.Own.PrepareToSleep();
+    }
 
-    protected sealed override void Awake() => _client?.Rings.Own.Awake();
+    protected sealed override void Awake()
+    {
+        foreach (ServedUnit<TRings> unit in _attached) unit.Client!.Rings.Own.Awake();
+    }
 
-    protected sealed override bool Drain() => _client is { } client && Drain(client.Rings);
+    protected sealed override bool Drain()
+    {
+        bool more = false;
+        foreach (ServedUnit<TRings> unit in _attached)
+        {
+            try
+            {
+                more |= unit.Drain(unit.Client!.Rings);
+            }
+            catch (RingException exception)
+            {
+                GiveUp(unit, exception);
+            }
+        }
 
-    protected sealed override void OnDrained() => _client?.Rings.Client.Ring();
+        return more;
+    }
 
-    protected sealed override void DropClients() => _client?.Dispose();
+    protected sealed override void OnDrained()
+    {
+        foreach (ServedUnit<TRings> unit in _attached) unit.Client!.Rings.Client.Ring();
+    }
+
+    protected sealed override void DropClients()
+    {
+        foreach (ServedUnit<TRings> unit in _attached) unit.Drop();
+    }
 
     protected sealed override bool Obey(ChannelMessage message)
     {
         switch ((ControlMessage)message.Header.Type)
         {
-            case ControlMessage.Attach: Attach(message); return true;
-            case ControlMessage.Detach: DropClient(); return true;
+            case ControlMessage.Attach: Attach(UnitOf(message), message); return true;
+            case ControlMessage.Detach: Detach(UnitOf(message)); return true;
             default: return TryObey(message);
         }
     }
 
-    private void Attach(ChannelMessage message)
+    private Work Pass(ServedUnit<TRings> unit)
     {
-        if (_client is not null) throw new ArgumentException("a client is attached already");
+        try
+        {
+            return unit.Pass(unit.Client!.Rings);
+        }
+        catch (RingException exception)
+        {
+            GiveUp(unit, exception);
+            return Work.None;
+        }
+    }
+
+    /// <summary>The client of a unit broke its rings; those of the others are served on.</summary>
+    private void GiveUp(ServedUnit<TRings> unit, RingException exception)
+    {
+        Detach(unit);
+        TellText(ControlMessage.ClientFault, exception.Message, unit.Number);
+    }
+
+    private void Attach(ServedUnit<TRings> unit, ChannelMessage message)
+    {
+        if (unit.Client is not null) throw new ArgumentException("a client is attached already");
+        if (unit.Problem is { } problem) throw new ArgumentException(problem);
         AttachMessage what = message.Get<AttachMessage>();
         if (what.Count > AttachMessage.MaxRegions) throw new ArgumentException($"{what.Count} grants; {AttachMessage.MaxRegions} are allowed");
         List<DmaRegion> regions = [];
@@ -89,27 +135,13 @@ internal abstract class DriverLoop<TRings> : ServiceLoop
 
         if (regions.Exists(region => region.Id == _work.Id)) throw new ArgumentException($"region {_work.Id} is the driver's own");
         BufferTable buffers = new(grants, regions);
-        AttachedClient<TRings> client = new(message, what, Events, OpenRings);
-        try
-        {
-            _driver.Attach(buffers);
-        }
-        catch
-        {
-            client.Dispose();
-            throw;
-        }
-
-        _client = client;
+        unit.Attach(new AttachedClient<TRings>(message, what, Events, OpenRings), buffers);
+        _attached = Array.FindAll(_units, one => one.Client is not null);
     }
 
-    private void DropClient()
+    private void Detach(ServedUnit<TRings> unit)
     {
-        if (_client is not { } client) return;
-        _client = null;
-        _driver.Detach();
-        OnDetached();
-        ForgetArming();
-        client.Dispose();
+        unit.Detach();
+        _attached = Array.FindAll(_units, one => one.Client is not null);
     }
 }

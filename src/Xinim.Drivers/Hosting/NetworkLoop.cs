@@ -11,7 +11,7 @@ namespace Xinim.Drivers.Hosting;
 internal sealed class NetworkLoop(LoopSetup setup, INetworkDriver driver) : DriverLoop<NetworkRings.DriverEnd>(setup, driver)
 {
     private readonly INetworkDriver _driver = driver;
-    private readonly TransmitSampler _sampler = new(setup.Heart.Signs);
+    private readonly VitalSigns _signs = setup.Heart.Signs;
     private readonly NetworkFilters _filters = setup.Filters;
     private LinkState _reportedLink;
 
@@ -21,33 +21,13 @@ internal sealed class NetworkLoop(LoopSetup setup, INetworkDriver driver) : Driv
         _driver.SetFilters(_filters);
         NetworkDeviceInfo info = _driver.Start();
         _reportedLink = info.Link;
+        Serve(new NetworkUnit(_driver, _signs));
         return MemoryMarshal.AsBytes(new ReadOnlySpan<NetworkDeviceInfo>(in info)).ToArray();
     }
 
     protected override NetworkRings.DriverEnd OpenRings(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle peer) => new(memory, shape, own, peer);
 
-    protected override Work Pass(NetworkRings.DriverEnd rings)
-    {
-        uint received = _driver.RxReturn(rings.Received);
-        uint given = _driver.RxProvide(rings.Free);
-        uint submitted = _driver.TxProvide(rings.Submit);
-        _sampler.OnTaken(submitted);
-        uint completed = _driver.TxReturn(rings.Completed);
-        _sampler.OnReturned(completed);
-        if ((received | completed) != 0) rings.Client.Ring();
-        return (submitted | completed) != 0 ? Work.Client : (received | given) != 0 ? Work.Device : Work.None;
-    }
-
     protected override void StopIntake() => _driver.StopReceiving();
-
-    protected override bool Drain(NetworkRings.DriverEnd rings)
-    {
-        if (_driver.RxReturn(rings.Received) + _driver.TxReturn(rings.Completed) != 0) return true;
-        Thread.Yield();
-        return _driver.TxBusy;
-    }
-
-    protected override void OnDetached() => _sampler.Forget();
 
     protected override void ReportChanges()
     {

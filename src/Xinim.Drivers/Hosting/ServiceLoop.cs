@@ -53,14 +53,6 @@ internal abstract class ServiceLoop : IDriverLoop
         _spin = setup.Spin;
     }
 
-    /// <summary>What a pass found, by who caused it.</summary>
-    protected enum Work
-    {
-        None,
-        Device,
-        Client,
-    }
-
     /// <summary>For the doorbells of clients.</summary>
     protected EventLoop Events { get; } = new();
 
@@ -103,7 +95,7 @@ internal abstract class ServiceLoop : IDriverLoop
     }
 
     /// <summary>Starts the driver.</summary>
-    /// <returns>What Ready says of the device: the class's struct as bytes.</returns>
+    /// <returns>What Ready says of the device: the class's structs as bytes.</returns>
     protected abstract byte[] BringUp();
 
     /// <summary>The data path: one pass over the rings of all clients.</summary>
@@ -138,16 +130,14 @@ internal abstract class ServiceLoop : IDriverLoop
     /// <summary>Unmaps what clients share with the driver.</summary>
     protected abstract void DropClients();
 
-    /// <summary>The device has nothing more of a client's: its interrupts are masked, as after bring-up.</summary>
-    protected void ForgetArming() => _armed = false;
-
     /// <summary>Tells the supervisor something unasked.</summary>
-    protected void Tell<T>(ControlMessage type, in T payload)
+    /// <param name="unit">What it concerns.</param>
+    protected void Tell<T>(ControlMessage type, in T payload, uint unit = 0)
         where T : unmanaged
-        => _channel.Send(Header(type, 0), payload);
+        => _channel.Send(Header(type, 0, unit), payload);
 
     /// <inheritdoc cref="Tell{T}"/>
-    protected void TellText(ControlMessage type, string text) => _channel.SendText(Header(type, 0), text);
+    protected void TellText(ControlMessage type, string text, uint unit = 0) => _channel.SendText(Header(type, 0, unit), text);
 
     private Work LookForWork() => _quiet ? Work.None : Poll();
 
@@ -232,5 +222,5 @@ internal abstract class ServiceLoop : IDriverLoop
         OnDrained();
     }
 
-    private MessageHeader Header(ControlMessage type, uint request) => new((uint)type, _generation, request);
+    private MessageHeader Header(ControlMessage type, uint request, uint unit = 0) => new((uint)type, _generation, request, unit);
 }

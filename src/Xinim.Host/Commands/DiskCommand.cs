@@ -9,7 +9,7 @@ internal static class DiskCommand
 {
     private const string ConsentName = "--yes-destroy-data";
 
-    public static Command Create(CommandEnvironment environment) => new CliCommand("disk", "List, read, write, trim and measure disks", "disk list", "disk read disk0 --length 1M --output start.img")
+    public static Command Create(CommandEnvironment environment) => new CliCommand("disk", "List, read, write, trim, measure and rest disks", "disk list", "disk read disk0 --length 1M --output start.img")
     {
         DiskListCommand.Create(environment),
         DiskInfoCommand.Create(environment),
@@ -17,9 +17,12 @@ internal static class DiskCommand
         DiskWriteCommand.Create(environment),
         DiskTrimCommand.Create(environment),
         DiskBenchCommand.Create(environment),
+        DiskSmartCommand.Create(environment),
+        DiskPowerCommand.Create(environment, "idle", "Let a disk rest, ready to go on at once; it wakes up by itself"),
+        DiskPowerCommand.Create(environment, "standby", "Stop a disk's motor; it wakes up by itself"),
     };
 
-    public static Argument<string> Disk() => new("DISK") { Description = "Name such as disk0, or PCI address, of a device of the daemon" };
+    public static Argument<string> Disk() => new("DISK") { Description = "Name such as disk0 or sata0.1, or PCI address, of a disk of the daemon" };
 
     public static Option<ulong?> Offset() => ByteSize.Option("--offset", "Where to begin, bytes from the start of the disk (default: 0)");
 

@@ -12,11 +12,12 @@ internal static class DiskListCommand
     public static Command Create(CommandEnvironment environment)
     {
         Option<bool> json = CommonOptions.Json();
-        CliCommand command = new("list", "List the daemon's disks", "disk list", "disk list --json | jq '.[].bytes'") { json };
+        Option<bool> all = new("--all") { Description = "Ports without a disk too" };
+        CliCommand command = new("list", "List the daemon's disks", "disk list", "disk list --json | jq '.[].bytes'") { all, json };
         command.SetAction(result => CommandErrors.Guard(environment, () =>
         {
             using DaemonLink daemon = DaemonLink.Connect(CommonOptions.SocketOf(result));
-            List<DeviceReport> disks = [.. daemon.Status().Devices.Where(device => device.Block is not null)];
+            List<ReportedDisk> disks = [.. ReportedDisk.All(daemon.Status()).Where(disk => disk.Disk.Block is not null || result.GetValue(all))];
             if (result.GetValue(json)) environment.Output.WriteLine(JsonSerializer.Serialize([.. disks.Select(ListedDisk.Of)], CommandJson.Default.IReadOnlyListListedDisk));
             else if (disks.Count == 0) environment.Output.WriteLine("no disks");
             else CommandTable.Write(environment, Headers, disks.Select(Row));
@@ -25,20 +26,26 @@ internal static class DiskListCommand
         return command;
     }
 
-    private static IReadOnlyList<string> Row(DeviceReport device)
+    private static IReadOnlyList<string> Row(ReportedDisk one)
     {
-        BlockReport disk = device.Block!;
-        return
+        (DeviceReport device, DiskReport disk) = one;
+        string[] start = [disk.Name, device.Device, device.Driver, device.State.ToString()];
+        return disk.Block is not { } block ? [.. start, "-", "-", "-", "-", "-", "-"] :
         [
-            device.Name, device.Device, device.Driver, device.State.ToString(), BlockReport.Size(disk.Bytes), $"{disk.BlockBytes}", disk.ReadOnly ? "ro" : "rw",
-            disk.Serial.Length == 0 ? "-" : disk.Serial, disk.Model.Length == 0 ? "-" : disk.Model, device.Client ?? "-",
+            .. start, BlockReport.Size(block.Bytes), $"{block.BlockBytes}", block.ReadOnly ? "ro" : "rw",
+            block.Serial.Length == 0 ? "-" : block.Serial, block.Model.Length == 0 ? "-" : block.Model, disk.Client ?? "-",
         ];
     }
 }
 
-/// <summary>What <c>xinim disk list --json</c> prints of each.</summary>
-internal sealed record ListedDisk(string Name, string Device, string Driver, string State, ulong Bytes, uint BlockBytes, bool ReadOnly, string Serial, string Model, string? Client)
+/// <summary>What <c>xinim disk list --json</c> prints of each; of a port without a disk there is no more than where it is.</summary>
+internal sealed record ListedDisk(
+    string Name, string Device, uint? Port, string Driver, string State, ulong? Bytes, uint? BlockBytes, bool? ReadOnly, string? Serial, string? Model, string? Client)
 {
-    public static ListedDisk Of(DeviceReport device) => new(
-        device.Name, device.Device, device.Driver, device.State.ToString(), device.Block!.Bytes, device.Block.BlockBytes, device.Block.ReadOnly, device.Block.Serial, device.Block.Model, device.Client);
+    public static ListedDisk Of(ReportedDisk one)
+    {
+        (DeviceReport device, DiskReport disk) = one;
+        return new ListedDisk(
+            disk.Name, device.Device, disk.Port, device.Driver, device.State.ToString(), disk.Block?.Bytes, disk.Block?.BlockBytes, disk.Block?.ReadOnly, disk.Block?.Serial, disk.Block?.Model, disk.Client);
+    }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Devices;
 using Xinim.Supervisor.Policy;
 using Xinim.Supervisor.Status;
@@ -77,18 +78,24 @@ internal sealed class DaemonMeter : IDisposable
 
     private void AddBlockInstruments()
     {
-        Counter("xinim.block.requests", null, "Requests done", device => device.Block is null ? [] :
-            BlockCounters.Select(counter => Count(device, counter.Counter, ("operation", counter.Operation))));
-        Counter("xinim.block.bytes", "By", "Bytes read and written", device => device.Block is null ? [] :
-            [Count(device, "readBytes", ("operation", "read")), Count(device, "writtenBytes", ("operation", "write"))]);
-        Counter("xinim.block.errors", null, "Requests that failed or were refused", device => device.Block is null ? [] :
-            [Count(device, "errors", ("kind", "failed")), Count(device, "rejected", ("kind", "rejected"))]);
-        Gauge("xinim.block.size", "By", "Size of the disk", device => device.Block is not { } disk ? [] : [Of(device, (double)disk.Bytes)]);
-        Gauge("xinim.block.latency", "s", "From taking a request to answering it, by quantile, of the present driver", device => device.Block is null || device.Latency is not { } latency ? [] :
+        Counter("xinim.block.requests", null, "Requests done", OfDisks<long>((device, disk) => BlockCounters.Select(counter => Count(device, disk, counter.Counter, ("operation", counter.Operation)))));
+        Counter("xinim.block.bytes", "By", "Bytes read and written", OfDisks<long>((device, disk) =>
+            [Count(device, disk, "readBytes", ("operation", "read")), Count(device, disk, "writtenBytes", ("operation", "write"))]));
+        Counter("xinim.block.errors", null, "Requests that failed or were refused", OfDisks<long>((device, disk) =>
+            [Count(device, disk, "errors", ("kind", "failed")), Count(device, disk, "rejected", ("kind", "rejected"))]));
+        Gauge("xinim.block.size", "By", "Size of the disk", OfDisks<double>((device, disk) => disk.Block is { } block ? [Of(disk.Name, device.Driver, (double)block.Bytes)] : []));
+        Gauge("xinim.block.failing", null, "1 where the disk expects to fail", OfDisks<double>((device, disk) => disk.Health is { } health ? [Of(disk.Name, device.Driver, health.Verdict == BlockVerdict.Failing ? 1.0 : 0)] : []));
+        Gauge("xinim.block.temperature", "Cel", "Temperature of the disk", OfDisks<double>((device, disk) => disk.Health?.Temperature is { } degrees ? [Of(disk.Name, device.Driver, (double)degrees)] : []));
+        Gauge("xinim.block.latency", "s", "From taking a request to answering it, by quantile, of the present driver", device => device.Disks is null || device.Latency is not { } latency ? [] :
         [
             Of(device, latency.P50 / 1e6, ("quantile", "0.5")), Of(device, latency.P99 / 1e6, ("quantile", "0.99")), Of(device, latency.Max / 1e6, ("quantile", "1")),
         ]);
     }
+
+    /// <summary>Ports that never had a disk have counted nothing.</summary>
+    private static Func<DeviceReport, IEnumerable<Measurement<T>>> OfDisks<T>(Func<DeviceReport, DiskReport, IEnumerable<Measurement<T>>> measure)
+        where T : struct
+        => device => (device.Disks ?? []).Where(disk => disk.Block is not null || disk.Counters.Values.Any(count => count != 0)).SelectMany(disk => measure(device, disk));
 
     private void Counter(string name, string? unit, string description, Func<DeviceReport, IEnumerable<Measurement<long>>> measure)
         => _meter.CreateObservableCounter(name, () => Devices().SelectMany(measure), unit, description);
@@ -99,10 +106,17 @@ internal sealed class DaemonMeter : IDisposable
     private static Measurement<long> Count(DeviceReport device, string counter, params ReadOnlySpan<(string Name, string Value)> tags)
         => Of(device, (long)device.Counters.GetValueOrDefault(counter), tags);
 
+    private static Measurement<long> Count(DeviceReport device, DiskReport disk, string counter, params ReadOnlySpan<(string Name, string Value)> tags)
+        => Of(disk.Name, device.Driver, (long)disk.Counters.GetValueOrDefault(counter), tags);
+
     private static Measurement<T> Of<T>(DeviceReport device, T value, params ReadOnlySpan<(string Name, string Value)> tags)
         where T : struct
+        => Of(device.Name, device.Driver, value, tags);
+
+    private static Measurement<T> Of<T>(string called, string driver, T value, params ReadOnlySpan<(string Name, string Value)> tags)
+        where T : struct
     {
-        List<KeyValuePair<string, object?>> all = [new("device", device.Name), new("driver", device.Driver)];
+        List<KeyValuePair<string, object?>> all = [new("device", called), new("driver", driver)];
         foreach ((string name, string tag) in tags) all.Add(new(name, tag));
         return new Measurement<T>(value, all);
     }

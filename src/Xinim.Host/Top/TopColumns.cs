@@ -21,7 +21,7 @@ internal static class TopColumns
         new("RXBIT/S", true, 1, (state, device) => Rate(state, device, rates => rates.RxBits)),
         new("TX/S", true, 0, (state, device) => Rate(state, device, rates => rates.TxFrames)),
         new("TXBIT/S", true, 1, (state, device) => Rate(state, device, rates => rates.TxBits)),
-        new("MISS", true, 0, (_, device) => device.Block is null ? Short(device.Counters.GetValueOrDefault("rxMissed")) : "-"),
+        new("MISS", true, 0, (_, device) => device.Disks is null ? Short(device.Counters.GetValueOrDefault("rxMissed")) : "-"),
         new("ERR", true, 0, (_, device) => Short(device.Errors)),
         new("P50µs", true, 0, (_, device) => Latency(device, latency => latency.P50)),
         new("P99µs", true, 0, (_, device) => Latency(device, latency => latency.P99)),

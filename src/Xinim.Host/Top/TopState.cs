@@ -57,7 +57,7 @@ internal sealed class TopState
             double seconds = now.CountersAt - before.CountersAt;
             if (seconds <= 0) return;
             double PerSecond(string counter) => Math.Max(0, now.Counters.GetValueOrDefault(counter) - (double)before.Counters.GetValueOrDefault(counter)) / seconds;
-            _rates[now.Name] = now.Block is null
+            _rates[now.Name] = now.Disks is null
                 ? new Rates(PerSecond("rxFrames"), PerSecond("rxBytes") * 8, PerSecond("txFrames"), PerSecond("txBytes") * 8)
                 : new Rates(PerSecond("reads"), PerSecond("readBytes") * 8, PerSecond("writes"), PerSecond("writtenBytes") * 8);
         }

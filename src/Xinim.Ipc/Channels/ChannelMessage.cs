@@ -65,8 +65,9 @@ public sealed class ChannelMessage : IDisposable
 /// <param name="Type">What it is; the protocol's enum.</param>
 /// <param name="Generation">Life of the driver that it concerns; a message of another life is dropped.</param>
 /// <param name="Request">Chosen by the asker, repeated by the answer; 0 for what needs none.</param>
+/// <param name="Unit">Which of a device's units is meant, from 0 on; 0 too where there is one, and for what concerns all.</param>
 [StructLayout(LayoutKind.Sequential)]
-public readonly record struct MessageHeader(uint Type, uint Generation, uint Request, uint Reserved = 0);
+public readonly record struct MessageHeader(uint Type, uint Generation, uint Request, uint Unit = 0);
 
 /// <summary>The peer of a channel broke the protocol, closed it, or does not read.</summary>
 public sealed class ChannelException(string message) : Exception(message);

@@ -180,10 +180,35 @@ public struct BlockDeviceInfo
     public readonly ulong Bytes => Blocks * LogicalBlockBytes;
 
     /// <summary>The same disk as another driver found: what a client remembers of it still holds.</summary>
-    public readonly bool IsSameDisk(in BlockDeviceInfo other)
-        => ((ReadOnlySpan<byte>)Serial).SequenceEqual(other.Serial) && LogicalBlockBytes == other.LogicalBlockBytes && Blocks == other.Blocks;
+    public readonly bool IsSameDisk(in BlockDeviceInfo other) => IsSameMedium(other) && Blocks == other.Blocks;
+
+    /// <summary>The same disk as the driver that served it found it later: its size may have changed under its eyes.</summary>
+    public readonly bool IsSameMedium(in BlockDeviceInfo other)
+        => ((ReadOnlySpan<byte>)Serial).SequenceEqual(other.Serial) && LogicalBlockBytes == other.LogicalBlockBytes && (Features & BlockFeatures.Absent) == (other.Features & BlockFeatures.Absent);
 
     public readonly bool Has(BlockFeatures features) => (Features & features) == features;
+}
+
+/// <summary>One unit of a device of disks: Ready tells of all, in the order of the numbers that messages call them by.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct BlockUnitInfo
+{
+    /// <summary>Units of one device at the most.</summary>
+    public const int MostUnits = 32;
+
+    /// <summary>The <see cref="Port"/> of a device that is one disk.</summary>
+    public const uint Whole = uint.MaxValue;
+
+    /// <summary>Number of the controller's port, which names the disk; the same in every driver's life.</summary>
+    public uint Port;
+    private readonly uint _reserved;
+    public BlockDeviceInfo Disk;
+
+    public BlockUnitInfo(uint port, in BlockDeviceInfo disk)
+    {
+        Port = port;
+        Disk = disk;
+    }
 }
 
 /// <summary>What a disk can do and is.</summary>

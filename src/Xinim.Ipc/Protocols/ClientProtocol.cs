@@ -44,7 +44,7 @@ public enum ClientMessage : uint
 
     /// <summary>
     /// → daemon, from root and the daemon's own user: verb, device and argument as text with a zero byte between. Verbs: start, stop,
-    /// restart, update (argument: the executable). Answer: Done or Refused.
+    /// restart, update (argument: the executable), and for disks idle and standby. Answer: Done or Refused.
     /// </summary>
     Control = 12,
 
@@ -71,6 +71,9 @@ public enum ClientMessage : uint
 
     /// <summary>→ daemon: 1 (uint) for a write cache, 0 for none; stays over restarts of the driver. Answer: Done or Refused.</summary>
     SetWriteCache = 20,
+
+    /// <summary>← daemon, unasked: the disk that the client held is another one now, with the reason as text; it is closed as by <see cref="Closed"/>.</summary>
+    Replaced = 21,
 
     /// <summary>
     /// → daemon: <see cref="OpenConsoleMessage"/>. Answer: Refused, or Opened with <see cref="OpenedConsoleMessage"/> and the handles: rings, the client's
@@ -129,7 +132,7 @@ public struct OpenBlockMessage
     /// <summary>Bytes that one client may ask for.</summary>
     public const ulong MaxPoolBytes = 256 << 20;
 
-    /// <summary>Name, address or number of the device.</summary>
+    /// <summary>Name or address of the device; with a dot and the number of a controller's port.</summary>
     public FixedText Device;
 
     /// <summary>Bytes of memory to read into and to write from.</summary>

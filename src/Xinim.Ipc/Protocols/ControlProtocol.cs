@@ -7,26 +7,27 @@ namespace Xinim.Ipc.Protocols;
 
 /// <summary>
 /// Messages between supervisor and driver. The supervisor asks, the driver answers with <see cref="Done"/> or <see cref="Refused"/> and the
-/// same request number, or with the answer named; what the driver sends unasked has request 0.
+/// same request number, or with the answer named; what the driver sends unasked has request 0. What is said "of a unit" has that unit in the
+/// header: a port of a controller, by its place in Ready; everything else is one unit.
 /// </summary>
 public enum ControlMessage : uint
 {
     /// <summary>→ driver: <see cref="StartMessage"/>; handles: work region, <see cref="VitalSigns"/>, then the device's. Answer: Ready.</summary>
     Start = 1,
 
-    /// <summary>← driver: <see cref="NetworkDeviceInfo"/> or <see cref="BlockDeviceInfo"/>, by the class of its manifest.</summary>
+    /// <summary>← driver: by the class of its manifest <see cref="NetworkDeviceInfo"/>, <see cref="ConsoleDeviceInfo"/>, or a <see cref="BlockUnitInfo"/> for each unit.</summary>
     Ready = 2,
 
-    /// <summary>→ driver: <see cref="AttachMessage"/>; handles: rings, the driver's doorbell, the client's doorbell. Answer: Done.</summary>
+    /// <summary>→ driver, of a unit: <see cref="AttachMessage"/>; handles: rings, the driver's doorbell, the client's doorbell. Answer: Done.</summary>
     Attach = 3,
 
-    /// <summary>→ driver: gives up the client's buffers; after Done the device touches them no more.</summary>
+    /// <summary>→ driver, of a unit: gives up the client's buffers; after Done the device touches them no more.</summary>
     Detach = 4,
 
     /// <summary>→ driver: <see cref="NetworkFilters"/>. Answer: Done or Refused.</summary>
     SetFilters = 5,
 
-    /// <summary>→ driver. Answer: Statistics with <see cref="NetworkStatistics"/> or <see cref="BlockStatistics"/>.</summary>
+    /// <summary>→ driver. Answer: Statistics with <see cref="NetworkStatistics"/>, <see cref="ConsoleStatistics"/>, or a <see cref="BlockStatistics"/> for each unit.</summary>
     GetStatistics = 6,
 
     /// <inheritdoc cref="GetStatistics"/>
@@ -44,8 +45,11 @@ public enum ControlMessage : uint
     /// </summary>
     Quiesce = 10,
 
-    /// <summary>→ driver of a disk: 1 (uint) for a write cache, 0 for none. Answer: Done or Refused.</summary>
+    /// <summary>→ driver of disks, of a unit: 1 (uint) for a write cache, 0 for none. Answer: Done or Refused.</summary>
     SetWriteCache = 11,
+
+    /// <summary>→ driver of disks, of a unit: <see cref="BlockPower"/>. Answer: Done or Refused.</summary>
+    SetPower = 12,
 
     /// <summary>← driver: as asked.</summary>
     Done = 16,
@@ -62,14 +66,17 @@ public enum ControlMessage : uint
     /// <summary>← driver, unasked: why it is about to end.</summary>
     Fault = 20,
 
-    /// <summary>← driver, unasked: the client broke the ring protocol, with the reason; its buffers were given up.</summary>
+    /// <summary>← driver, unasked, of a unit: the client broke the ring protocol, with the reason; its buffers were given up.</summary>
     ClientFault = 21,
 
     /// <summary>← driver, unasked and first of all, generation 0: the names of the drivers that it has, between blanks.</summary>
     Hello = 22,
 
-    /// <summary>← driver of a disk, unasked: <see cref="BlockDeviceInfo"/>; size or write cache is another one now.</summary>
+    /// <summary>← driver of disks, unasked, of a unit: <see cref="BlockDeviceInfo"/>; size or write cache is another one now, or the disk came, went or is another one.</summary>
     BlockChanged = 23,
+
+    /// <summary>← driver of disks, unasked, of a unit: <see cref="BlockHealth"/>, as just read.</summary>
+    HealthRead = 24,
 
     /// <summary>→ driver of a console device: <see cref="OpenPortMessage"/>. Answer: Done or Refused.</summary>
     OpenPort = 32,

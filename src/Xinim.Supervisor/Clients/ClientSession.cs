@@ -46,10 +46,10 @@ internal sealed class ClientSession : IDeviceClient, IDisposable
 
     void IDeviceClient.OnNews(ClientMessage type, byte[] payload) => Guard(() => _channel.SendBytes(new MessageHeader((uint)type, 0, 0), payload, default));
 
-    void IDeviceClient.OnClosed(string reason)
+    void IDeviceClient.OnClosed(string reason, ClientMessage type)
     {
         _device = null;
-        Guard(() => _channel.SendText(new MessageHeader((uint)ClientMessage.Closed, 0, 0), reason));
+        Guard(() => _channel.SendText(new MessageHeader((uint)type, 0, 0), reason));
     }
 
     /// <summary>Ends the connection and gives back what the client held.</summary>
@@ -109,7 +109,7 @@ internal sealed class ClientSession : IDeviceClient, IDisposable
         if (message.Payload.Length < known.Bytes) throw new ChannelException($"its {type} has {message.Payload.Length} bytes, not {known.Bytes}");
         if (DeviceClass.All.Any(one => one.Open.Type == type)) Open(message);
         else if (_device is null) Refuse(request, "open a device first");
-        else _device.Client.Answer(message, reason => Conclude(request, reason));
+        else _device.Client.Answer(this, message, reason => Conclude(request, reason));
     }
 
     /// <summary>Every wish begins with the device's name.</summary>
@@ -117,16 +117,16 @@ internal sealed class ClientSession : IDeviceClient, IDisposable
     {
         string wanted = wish.Get<FixedText>().ToString();
         string? problem = _device is not null ? $"this connection holds {_device.Name} already"
-            : _supervisor.Find(wanted) is not { } device ? $"there is no device '{wanted}'; the daemon has {_supervisor.DeviceNames}"
-            : TryOpen(device, wish);
+            : _supervisor.Resolve(wanted, out uint? port) is not { } device ? $"there is no device '{wanted}'; the daemon has {_supervisor.DeviceNames}"
+            : TryOpen(device, wish, port);
         if (problem is not null) Refuse(wish.Header.Request, problem);
     }
 
-    private string? TryOpen(ManagedDevice device, ChannelMessage wish)
+    private string? TryOpen(ManagedDevice device, ChannelMessage wish, uint? port)
     {
         _openRequest = wish.Header.Request;
         _device = device;
-        string? problem = device.Client.Open(this, wish);
+        string? problem = device.Client.Open(this, wish, port);
         if (problem is not null) _device = null;
         return problem;
     }
@@ -141,7 +141,7 @@ internal sealed class ClientSession : IDeviceClient, IDisposable
 
         string[] words = text.Split('\0');
         if (words.Length != 3) throw new ChannelException($"a control message of {words.Length} words");
-        if (_supervisor.Find(words[1]) is { } device) DeviceCommands.Run(device, words[0], words[2], problem => Conclude(request, problem));
+        if (_supervisor.Resolve(words[1], out uint? port) is { } device) DeviceCommands.Run(device, port, words[0], words[2], problem => Conclude(request, problem));
         else Refuse(request, $"there is no device '{words[1]}'; the daemon has {_supervisor.DeviceNames}");
     }
 
@@ -154,7 +154,7 @@ internal sealed class ClientSession : IDeviceClient, IDisposable
     private void SendStatistics(uint request)
     {
         if (_device is null) Refuse(request, "open a device first");
-        else _device.Client.Counters.Refresh(statistics => Guard(() => _channel.SendBytes(new MessageHeader((uint)ClientMessage.Statistics, 0, request), statistics, default)));
+        else _device.Client.Counters.Refresh(statistics => Guard(() => _channel.SendBytes(new MessageHeader((uint)ClientMessage.Statistics, 0, request), statistics, default)), _device.Client.UnitOf(this));
     }
 
     private void Refuse(uint request, string reason) => Guard(() => _channel.SendText(new MessageHeader((uint)ClientMessage.Refused, 0, request), reason));

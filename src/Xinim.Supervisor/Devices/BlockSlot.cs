@@ -1,64 +1,113 @@
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Memory;
 using Xinim.Ipc.Protocols;
-using Xinim.Supervisor.Events;
 using Xinim.Supervisor.Status;
 
 namespace Xinim.Supervisor.Devices;
 
-/// <summary>The client of a disk: one pool for both directions, and how it wants the write cache.</summary>
-internal sealed class BlockSlot(ManagedDevice device, ILogger log) : ClientSlot(device, log, CounterNames)
+/// <summary>The disks of a device: itself, or those on the ports of a controller, each with a client of its own.</summary>
+internal sealed class BlockSlot(ManagedDevice device, ILogger log) : UnitsSlot(device, CounterNames)
 {
     /// <summary>The words of <see cref="BlockStatistics"/>.</summary>
     private static readonly string[] CounterNames =
         ["reads", "readBytes", "writes", "writtenBytes", "flushes", "discards", "writeZeroes", "errors", "rejected", "interrupts", "doorbells"];
 
-    private readonly ILogger _log = log;
-    private uint? _writeCache;
-    private bool? _writeCacheBefore;
+    private readonly List<BlockDisk> _disks = [];
 
-    public BlockDeviceInfo Info { get; private set; }
+    /// <summary>Wishes from before the first driver told what there is.</summary>
+    private readonly List<EarlyWish> _early = [];
 
-    public override DeviceReport Describe(DeviceReport report) => report with { Block = BlockReport.Of(Info) };
+    public override bool HasPorts => true;
 
-    /// <summary>Switches the write cache, now and for every later driver of this client.</summary>
-    public override void Answer(ChannelMessage question, Action<string?> answer)
+    protected override IReadOnlyList<ClientSlot> Units => _disks;
+
+    public override DeviceReport Describe(DeviceReport report) => report with { Disks = [.. _disks.Select((disk, unit) => disk.Describe(Counters.Of(unit)))] };
+
+    public override void Release(IDeviceClient client)
+    {
+        _early.RemoveAll(wish => wish.Client == client);
+        base.Release(client);
+    }
+
+    public override void Answer(IDeviceClient client, ChannelMessage question, Action<string?> answer)
     {
         if (question.Header.Type != (uint)ClientMessage.SetWriteCache) throw new ChannelException($"it sent message {question.Header.Type}, which no client of a disk sends");
         uint wanted = question.Get<uint>();
         if (wanted > 1) throw new ChannelException($"it wants the write cache to be {wanted}; there are 0 and 1");
-        bool asked = Device.TryAsk(ControlMessage.SetWriteCache, wanted, default, reply =>
+        if (_disks.Find(disk => disk.Holder == client) is { } disk) disk.SetWriteCache(wanted, answer);
+        else answer($"{Device.Name} is not opened yet; wait for that");
+    }
+
+    public override bool TryRun(string verb, uint? port, Action<string?> onDone)
+    {
+        BlockPower? mode = verb switch
         {
-            bool done = reply.Header.Type == (uint)ControlMessage.Done;
-            if (done) _writeCache = wanted;
-            answer(done ? null : PeerText.OneLine(reply));
-        });
-        if (!asked) answer($"{Device.Name} has no driver at the moment; ask again");
+            "idle" => BlockPower.Idle,
+            "standby" => BlockPower.Standby,
+            _ => null,
+        };
+        if (mode is not { } wanted) return false;
+        if (Find(port, out BlockDisk? disk) is { } problem) onDone(problem);
+        else disk!.SetPower(wanted, onDone);
+        return true;
+    }
+
+    protected override string? TryOpen(IDeviceClient client, ChannelMessage message, uint? port)
+    {
+        if (Plan(message.Get<OpenBlockMessage>(), out MemoryPlan plan) is { } problem) return problem;
+        if (_disks.Count != 0) return Open(new EarlyWish(client, plan, port));
+        _early.Add(new EarlyWish(client, plan, port));
+        return null;
     }
 
     internal override string Adopt(ChannelMessage ready)
     {
-        BlockDeviceInfo info = ready.Get<BlockDeviceInfo>();
-        if (BlockReport.Problem(info) is { } problem) throw new ChannelException($"it describes a disk that cannot be: {problem}");
-        Info = info;
-        _writeCacheBefore ??= info.Has(BlockFeatures.WriteCache);
-        return BlockReport.Describe(info);
+        int count = ready.Payload.Length / Unsafe.SizeOf<BlockUnitInfo>();
+        if (count is 0 or > BlockUnitInfo.MostUnits) throw new ChannelException($"it tells of {count} disks in {ready.Payload.Length} bytes; 1 to {BlockUnitInfo.MostUnits} are possible");
+        ReadOnlySpan<BlockUnitInfo> units = ready.GetMany<BlockUnitInfo>(0, count);
+        if (_disks.Count == 0) Create(units);
+        if (count != _disks.Count) throw new ChannelException($"it has {count} ports; the device had {_disks.Count}");
+        for (int i = 0; i < count; i++)
+        {
+            uint port = _disks[i].Port ?? BlockUnitInfo.Whole;
+            if (units[i].Port != port) throw new ChannelException($"its port {units[i].Port} was port {port}");
+            _disks[i].Adopt(units[i].Disk);
+        }
+
+        return _disks[0].Port is null ? BlockReport.Describe(_disks[0].Info) : $"{_disks.Count(disk => disk.IsPresent)} disks on {count} ports";
     }
 
     internal override void OnDriverNews(ChannelMessage news)
     {
-        if (news.Header.Type != (uint)ControlMessage.BlockChanged) throw new ChannelException($"an unasked message of type {news.Header.Type}");
-        BlockDeviceInfo info = news.Get<BlockDeviceInfo>();
-        if (BlockReport.Problem(info) is { } problem) throw new ChannelException($"it describes a disk that cannot be: {problem}");
-        Info = info;
-        Device.Events.Add(EventKind.Changed, BlockReport.Describe(info));
-        Holder?.OnNews(ClientMessage.BlockChanged, Payload.Of(info));
+        if (news.Header.Unit >= (uint)_disks.Count) throw new ChannelException($"news of unit {news.Header.Unit} of {_disks.Count}");
+        BlockDisk disk = _disks[(int)news.Header.Unit];
+        switch ((ControlMessage)news.Header.Type)
+        {
+            case ControlMessage.BlockChanged: disk.OnChanged(news.Get<BlockDeviceInfo>()); break;
+            case ControlMessage.HealthRead: disk.OnHealth(news.Get<BlockHealth>()); break;
+            default: throw new ChannelException($"an unasked message of type {news.Header.Type}");
+        }
     }
 
-    protected override string? Plan(ChannelMessage message, out MemoryPlan plan)
+    internal override void OnReady()
     {
-        OpenBlockMessage wish = message.Get<OpenBlockMessage>();
+        base.OnReady();
+        foreach (EarlyWish wish in TakeEarly())
+        {
+            if (Open(wish) is { } problem) wish.Client.OnClosed(problem);
+        }
+    }
+
+    internal override void CloseForGood(string reason)
+    {
+        foreach (EarlyWish wish in TakeEarly()) wish.Client.OnClosed(reason);
+        base.CloseForGood(reason);
+    }
+
+    private static string? Plan(in OpenBlockMessage wish, out MemoryPlan plan)
+    {
         plan = new MemoryPlan(
             [new PoolPlan("block pool", "xinim-block-pool", wish.PoolBytes, RegionAccess.ReadWrite)], new RingShape(wish.Submissions, wish.Completions, 0), BlockRings.Create);
         if (!IsRing(wish.Submissions) || !IsRing(wish.Completions))
@@ -66,30 +115,43 @@ internal sealed class BlockSlot(ManagedDevice device, ILogger log) : ClientSlot(
         return wish.PoolBytes is 0 or > OpenBlockMessage.MaxPoolBytes ? $"a pool of {wish.PoolBytes} bytes; allowed are 1 to {OpenBlockMessage.MaxPoolBytes}" : null;
     }
 
-    protected override byte[] OpenedMessage(ClientMemory memory) => Payload.Of(new OpenedBlockMessage
-    {
-        Rings = memory.Shape,
-        RingsBytes = memory.RingsBytes,
-        PoolBytes = (ulong)memory.Pools[0].Region.Size,
-        Grant = memory.Pools[0].Grant.Handle,
-        Info = Info,
-    });
-
-    protected override void RestoreWishes()
-    {
-        if (_writeCache is { } wanted) Switch(wanted);
-    }
-
-    protected override void ForgetWishes()
-    {
-        if (_writeCache is { } wanted && _writeCacheBefore is { } before && wanted != (before ? 1u : 0)) Switch(before ? 1u : 0);
-        _writeCache = null;
-    }
-
-    private void Switch(uint wanted) => Device.TryAsk(ControlMessage.SetWriteCache, wanted, default, reply =>
-    {
-        if (reply.Header.Type != (uint)ControlMessage.Done) _log.LogError("{Device}: the driver refused to switch the write cache: {Reason}", Device.Name, PeerText.OneLine(reply));
-    });
-
     private static bool IsRing(uint capacity) => capacity is >= 2 and <= BlockRings.MaxCapacity && uint.IsPow2(capacity);
+
+    private string? Open(in EarlyWish wish) => Find(wish.Port, out BlockDisk? disk) ?? disk!.Open(wish.Client, wish.Plan);
+
+    /// <returns>What is wrong with the wish; null where the disk was found.</returns>
+    private string? Find(uint? port, out BlockDisk? found)
+    {
+        found = _disks.Find(disk => disk.Port == port);
+        if (found is { IsPresent: true }) return null;
+        if (_disks.Count == 0) return $"{Device.Name} has no driver at the moment; ask again";
+        if (_disks[0].Port is null) return found is null ? $"{Device.Name} is one disk and has no ports" : null;
+        string[] names = [.. _disks.Where(disk => disk.IsPresent).Select(disk => disk.Name)];
+        string there = names.Length == 0 ? "no port has a disk" : $"there are {string.Join(", ", names)}";
+        return port is not { } number ? $"{Device.Name} is a controller and no disk; {there}"
+            : found is null ? $"{Device.Name} has no port {number}; its ports are {string.Join(", ", _disks.Select(disk => disk.Port))}"
+            : $"port {number} of {Device.Name} has no disk; {there}";
+    }
+
+    /// <summary>Whatever a driver says of them later, the ports stay those that the first one found: clients know them by their numbers.</summary>
+    private void Create(ReadOnlySpan<BlockUnitInfo> units)
+    {
+        for (int i = 0; i < units.Length; i++)
+        {
+            uint port = units[i].Port;
+            if (port == BlockUnitInfo.Whole ? units.Length != 1 : i > 0 && port <= units[i - 1].Port) throw new ChannelException($"port {port} at place {i} of {units.Length}; they are to ascend");
+        }
+
+        for (int i = 0; i < units.Length; i++) _disks.Add(new BlockDisk(Device, log, (uint)i, units[i].Port == BlockUnitInfo.Whole ? null : units[i].Port));
+        Counters.Extend(units.Length);
+    }
+
+    private EarlyWish[] TakeEarly()
+    {
+        EarlyWish[] wishes = [.. _early];
+        _early.Clear();
+        return wishes;
+    }
+
+    private readonly record struct EarlyWish(IDeviceClient Client, MemoryPlan Plan, uint? Port);
 }

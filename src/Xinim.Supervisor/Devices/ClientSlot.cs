@@ -24,16 +24,18 @@ internal interface IDeviceClient
     void OnNews(ClientMessage type, byte[] payload);
 
     /// <summary>It holds the device no longer.</summary>
-    void OnClosed(string reason);
+    /// <param name="type">How it is told.</param>
+    void OnClosed(string reason, ClientMessage type = ClientMessage.Closed);
 }
 
 /// <summary>
-/// The one client that a device has at a time: its memory, which outlives drivers, and what it is told of them; the sum of all drivers'
-/// counters. A class of devices adds what its clients ask for and what its drivers say.
+/// The one client that a unit of a device has at a time: its memory, which outlives drivers, and what it is told of them. A class of devices adds
+/// what its clients ask for.
 /// </summary>
-internal abstract class ClientSlot : DeviceSlot
+/// <param name="unit">What drivers call it by.</param>
+/// <param name="port">What people call it by; null where the device is one unit.</param>
+internal abstract class ClientSlot(ManagedDevice device, ILogger log, uint unit, uint? port) : IDisposable
 {
-    private readonly ILogger _log;
     private IDeviceClient? _client;
     private ClientMemory? _memory;
     private ClientMemory? _releasing;
@@ -42,28 +44,24 @@ internal abstract class ClientSlot : DeviceSlot
     private bool _attachSent;
     private (IDeviceClient Client, MemoryPlan Plan)? _next;
 
-    /// <param name="counters">Names of the words of the class's statistics.</param>
-    protected ClientSlot(ManagedDevice device, ILogger log, IReadOnlyList<string> counters)
-        : base(device, counters)
-    {
-        _log = log;
-    }
+    /// <summary>The device's, with the number of the port.</summary>
+    public string Name { get; } = port is { } number ? $"{device.Name}.{number}" : device.Name;
 
     public IDeviceClient? Holder => _client;
 
     public ClientMemory? Memory => _memory;
 
-    public sealed override string? Occupants => _client?.Description;
+    /// <summary>Why nobody can have it; null where somebody can.</summary>
+    protected virtual string? Problem => null;
 
-    public sealed override IReadOnlyList<ClientPool> Pools => _memory?.Pools ?? [];
+    /// <summary>A sentence about the unit, where the device is named already.</summary>
+    public string Label(string text) => port is { } number ? $"port {number}: {text}" : text;
 
-    public sealed override string? Open(IDeviceClient client, ChannelMessage message)
+    /// <inheritdoc cref="DeviceSlot.Open"/>
+    public string? Open(IDeviceClient client, MemoryPlan plan)
     {
-        if (message.Header.Type != (uint)Device.Class.Open.Type) return $"{Device.Name} is a {Device.Class.Name} device, and not to be opened as another one";
-        if (Plan(message, out MemoryPlan plan) is { } problem) return problem;
-        if (Device.State is DeviceState.Failed or DeviceState.Gone) return $"{Device.Name} has no driver: {Device.LastFault}";
-        if (Device.State == DeviceState.Stopped) return $"{Device.Name} is stopped; 'xinim start {Device.Name}' starts its driver";
-        if (_client is not null || _next is not null) return $"{Device.Name} is in use by {(_client ?? _next?.Client)!.Description}; one client at a time";
+        if (Problem is { } problem) return problem;
+        if (_client is not null || _next is not null) return $"{Name} is in use by {(_client ?? _next?.Client)!.Description}; one client at a time";
         if (_releasing is not null)
         {
             // The former client's memory is still with the device; it comes back in a moment.
@@ -74,43 +72,35 @@ internal abstract class ClientSlot : DeviceSlot
         return Take(client, plan);
     }
 
-    public sealed override void Release(IDeviceClient client)
+    /// <summary>Does nothing where this client has it not.</summary>
+    public void Release(IDeviceClient client)
     {
         if (_next?.Client == client) _next = null;
         if (_client != client) return;
-        Device.Events.Add(EventKind.Closed, $"{client.Description} closed it");
-        _client = null;
-        _releasing = _memory;
-        _memory = null;
-        _releasing?.CloseRings();
-        ForgetWishes();
-        bool asked = _attachSent && Device.TryAsk(ControlMessage.Detach, OnDetached);
-        // What this client moved since the last look counts, even if the driver dies next.
-        Counters.Refresh(_ => { });
-        // A starting driver has not heard of this client; a dead one's device becomes quiet before anything is freed.
-        if (!asked && !_attachSent) FreeReleased();
-        _attachSent = false;
+        Add(EventKind.Closed, $"{client.Description} closed it");
+        LetGo();
     }
 
     /// <summary>A driver serves: it gets what the client has wished for, then the client.</summary>
-    internal sealed override void OnReady()
+    public virtual void OnReady()
     {
-        Counters.Carry();
         RestoreWishes();
         if (_memory is not null) Attach();
     }
 
-    internal sealed override bool BreaksAgain(TimeSpan memory)
+    /// <inheritdoc cref="DeviceSlot.BreaksAgain"/>
+    public bool BreaksAgain(TimeSpan memory)
     {
         bool again = _broken is { } before && Stopwatch.GetElapsedTime(before) < memory;
         _broken = Stopwatch.GetTimestamp();
         return again;
     }
 
-    internal sealed override void OnDropped(string reason)
+    /// <inheritdoc cref="DeviceSlot.OnDropped"/>
+    public void OnDropped(string reason)
     {
         if (_client is not { } client) return;
-        Device.Events.Add(EventKind.Closed, $"taken from {client.Description}: {reason}");
+        Add(EventKind.Closed, $"taken from {client.Description}: {reason}");
         _client = null;
         _attachSent = false;
         ForgetWishes();
@@ -120,32 +110,36 @@ internal abstract class ClientSlot : DeviceSlot
         client.OnClosed(reason);
     }
 
-    internal sealed override void StopIntake() => _memory?.CloseRings();
+    public void StopIntake() => _memory?.CloseRings();
 
-    internal sealed override void OnQuiet()
+    public void OnQuiet()
     {
         _attachSent = false;
         FreeReleased();
-        Counters.AnswerCurious();
     }
 
-    internal sealed override void CloseForGood(string reason)
+    public void CloseForGood(string reason)
     {
         if (_next is { } next) next.Client.OnClosed(reason);
         _next = null;
         OnDropped(reason);
     }
 
-    public sealed override void Dispose()
+    public void Dispose()
     {
         Free(_releasing);
         Free(_memory);
         _releasing = _memory = null;
     }
 
-    /// <summary>What a client asks for.</summary>
-    /// <returns>What is wrong with it; null where nothing is.</returns>
-    protected abstract string? Plan(ChannelMessage wish, out MemoryPlan plan);
+    /// <summary>Takes the unit from its client while the driver serves it, or before.</summary>
+    protected void Evict(string reason, ClientMessage type)
+    {
+        if (_client is not { } client) return;
+        Add(EventKind.Closed, $"taken from {client.Description}: {reason}");
+        LetGo();
+        client.OnClosed(reason, type);
+    }
 
     /// <summary>What the client is told of its memory and its device: the class's struct as bytes.</summary>
     protected abstract byte[] OpenedMessage(ClientMemory memory);
@@ -156,11 +150,36 @@ internal abstract class ClientSlot : DeviceSlot
     /// <summary>The client is gone: the next one starts with nothing of its predecessor's.</summary>
     protected abstract void ForgetWishes();
 
+    /// <summary>Asks the driver something about this unit.</summary>
+    /// <inheritdoc cref="ManagedDevice.TryAsk{T}"/>
+    protected bool TryAsk<T>(ControlMessage type, in T payload, Action<ChannelMessage> onAnswer)
+        where T : unmanaged
+        => device.TryAsk(type, payload, default, onAnswer, unit);
+
+    /// <summary>Something has happened to the unit.</summary>
+    protected void Add(EventKind kind, string text) => device.Events.Add(kind, Label(text));
+
+    /// <summary>The client has it no longer. Its memory goes when the driver has given it up, or the device is quiet.</summary>
+    private void LetGo()
+    {
+        _client = null;
+        _releasing = _memory;
+        _memory = null;
+        _releasing?.CloseRings();
+        ForgetWishes();
+        bool asked = _attachSent && device.TryAsk(ControlMessage.Detach, OnDetached, unit);
+        // What this client moved since the last look counts, even if the driver dies next.
+        device.Client.Counters.Refresh(_ => { });
+        // A starting driver has not heard of this client; a dead one's device becomes quiet before anything is freed.
+        if (!asked && !_attachSent) FreeReleased();
+        _attachSent = false;
+    }
+
     private string? Take(IDeviceClient client, MemoryPlan plan)
     {
         try
         {
-            _memory = new ClientMemory(Device.Backend, plan);
+            _memory = new ClientMemory(device.Backend, plan);
         }
         catch (Exception exception) when (exception is LinuxException or DeviceFaultException)
         {
@@ -168,10 +187,10 @@ internal abstract class ClientSlot : DeviceSlot
         }
 
         _client = client;
-        Device.Events.Add(EventKind.Opened, $"opened by {client.Description}");
+        Add(EventKind.Opened, $"opened by {client.Description}");
         _announced = false;
         _broken = null;
-        if (Device.State == DeviceState.Ready) Attach();
+        if (device.State == DeviceState.Ready) Attach();
         return null;
     }
 
@@ -180,7 +199,7 @@ internal abstract class ClientSlot : DeviceSlot
         ClientMemory memory = _memory!;
         try
         {
-            memory.Renew(Device.Generation);
+            memory.Renew(device.Generation);
         }
         catch (LinuxException exception)
         {
@@ -189,7 +208,7 @@ internal abstract class ClientSlot : DeviceSlot
         }
 
         (AttachMessage message, SafeFileHandle[] handles) = memory.ForDriver();
-        _attachSent = Device.TryAsk(ControlMessage.Attach, message, handles, reply => OnAttachAnswer(memory, reply));
+        _attachSent = device.TryAsk(ControlMessage.Attach, message, handles, reply => OnAttachAnswer(memory, reply), unit);
     }
 
     private void OnAttachAnswer(ClientMemory memory, ChannelMessage reply)
@@ -223,7 +242,7 @@ internal abstract class ClientSlot : DeviceSlot
         }
         catch (Exception exception) when (exception is LinuxException or DeviceFaultException)
         {
-            _log.LogError("{Device}: a client's memory cannot be unmapped: {Reason}", Device.Name, exception.Message);
+            log.LogError("{Device}: a client's memory cannot be unmapped: {Reason}", Name, exception.Message);
         }
     }
 
@@ -232,8 +251,8 @@ internal abstract class ClientSlot : DeviceSlot
         Free(_releasing);
         _releasing = null;
         // Of a device that has disappeared the next client hears right after this.
-        if (_next is not { } next || Device.State == DeviceState.Gone) return;
+        if (_next is not { } next || device.State == DeviceState.Gone) return;
         _next = null;
-        if (Take(next.Client, next.Plan) is { } problem) next.Client.OnClosed(problem);
+        if ((Problem ?? Take(next.Client, next.Plan)) is { } problem) next.Client.OnClosed(problem);
     }
 }

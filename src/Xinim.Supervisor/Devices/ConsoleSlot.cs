@@ -42,11 +42,8 @@ internal sealed class ConsoleSlot(ManagedDevice device, ILogger log) : DeviceSlo
 
     private string PortNames => _ports.Count == 0 ? "it has none" : $"there are {string.Join(", ", _ports.Values)}";
 
-    public override string? Open(IDeviceClient client, ChannelMessage message)
+    protected override string? TryOpen(IDeviceClient client, ChannelMessage message, uint? device)
     {
-        if (message.Header.Type != (uint)ClientMessage.OpenConsole) return $"{Device.Name} is a {Device.Class.Name} device, and not to be opened as another one";
-        if (Device.State is DeviceState.Failed or DeviceState.Gone) return $"{Device.Name} has no driver: {Device.LastFault}";
-        if (Device.State == DeviceState.Stopped) return $"{Device.Name} is stopped; 'xinim start {Device.Name}' starts its driver";
         PortWish wish = new(client, message.Get<OpenConsoleMessage>().Port.ToString());
         if (Find(wish.Port) is { } port) return Take(client, port);
         if (_settled) return NotThere(wish.Port);
@@ -64,7 +61,7 @@ internal sealed class ConsoleSlot(ManagedDevice device, ILogger log) : DeviceSlo
         Counters.Refresh(_ => { });
     }
 
-    public override void Answer(ChannelMessage question, Action<string?> answer)
+    public override void Answer(IDeviceClient client, ChannelMessage question, Action<string?> answer)
         => throw new ChannelException($"it sent message {question.Header.Type}, which no client of a console sends");
 
     public override DeviceReport Describe(DeviceReport report) => report with
@@ -111,9 +108,9 @@ internal sealed class ConsoleSlot(ManagedDevice device, ILogger log) : DeviceSlo
         }
     }
 
-    internal override bool BreaksAgain(TimeSpan memory) => throw new ChannelException("a fault of its client, without a word of which port's");
+    internal override bool BreaksAgain(uint unit, TimeSpan memory) => throw new ChannelException("a fault of its client, without a word of which port's");
 
-    internal override void OnDropped(string reason) => CloseForGood(reason);
+    internal override void OnDropped(uint unit, string reason) => CloseForGood(reason);
 
     internal override void StopIntake()
     {

@@ -5,33 +5,44 @@ using Xinim.Ipc.Protocols;
 
 namespace Xinim.Supervisor.Devices;
 
-/// <summary>The sum of all drivers' counters of one device: words in the order of its class's struct.</summary>
+/// <summary>The sums of all drivers' counters of one device, for each of its units: words in the order of its class's struct.</summary>
 /// <param name="names">What the words count, in that order.</param>
 internal sealed class DeviceCounters(ManagedDevice device, IReadOnlyList<string> names)
 {
     /// <summary>Questions for counters that wait for the driver; those beyond are answered with what is known.</summary>
     private const int MaxCurious = 64;
 
-    private readonly Queue<Action<byte[]>> _curious = [];
-    private readonly ulong[] _carried = new ulong[names.Count];
+    private readonly Queue<(int Unit, Action<byte[]> Answer)> _curious = [];
+    private ulong[] _carried = new ulong[names.Count];
     private ulong[] _current = new ulong[names.Count];
 
     /// <summary>When a driver was asked last, a timestamp of <see cref="Stopwatch"/>.</summary>
     public long Time { get; private set; }
 
+    /// <summary>As last asked, by name, of all units together.</summary>
+    public IReadOnlyDictionary<string, ulong> ByName => names.Select((name, word) => (name, word)).ToDictionary(
+        pair => pair.name, pair => Enumerable.Range(0, _current.Length / names.Count).Aggregate(0ul, (sum, unit) => sum + Sum(unit)[pair.word]));
+
     /// <summary>As last asked, by name.</summary>
-    public IReadOnlyDictionary<string, ulong> ByName => Sum().Zip(names).ToDictionary(pair => pair.Second, pair => pair.First);
+    public IReadOnlyDictionary<string, ulong> Of(int unit) => Sum(unit).Zip(names).ToDictionary(pair => pair.Second, pair => pair.First);
+
+    /// <summary>The device has so many units; it is told once, before anybody asks for one but the first.</summary>
+    public void Extend(int units)
+    {
+        Array.Resize(ref _carried, units * names.Count);
+        Array.Resize(ref _current, units * names.Count);
+    }
 
     /// <summary>Asks the driver; answers with the class's struct as bytes, of what is known where none is ready, or it dies over it.</summary>
-    public void Refresh(Action<byte[]> answer)
+    public void Refresh(Action<byte[]> answer, int unit = 0)
     {
         if (_curious.Count >= MaxCurious)
         {
-            answer(Known());
+            answer(Known(unit));
             return;
         }
 
-        _curious.Enqueue(answer);
+        _curious.Enqueue((unit, answer));
         // One question at a time, however many want to know: a client must not be able to fill the driver's channel.
         if (_curious.Count == 1 && !device.TryAsk(ControlMessage.GetStatistics, OnAnswer)) AnswerCurious();
     }
@@ -46,9 +57,12 @@ internal sealed class DeviceCounters(ManagedDevice device, IReadOnlyList<string>
     /// <summary>Answers everybody who waits.</summary>
     public void AnswerCurious()
     {
-        byte[] known = Known();
         // An answer can bring the next question: that one waits for its own turn.
-        for (int count = _curious.Count; count > 0; count--) _curious.Dequeue()(known);
+        for (int count = _curious.Count; count > 0; count--)
+        {
+            (int unit, Action<byte[]> answer) = _curious.Dequeue();
+            answer(Known(unit));
+        }
     }
 
     private void OnAnswer(ChannelMessage reply)
@@ -59,7 +73,11 @@ internal sealed class DeviceCounters(ManagedDevice device, IReadOnlyList<string>
         AnswerCurious();
     }
 
-    private ulong[] Sum() => [.. _carried.Zip(_current, (before, now) => before + now)];
+    private ulong[] Sum(int unit)
+    {
+        Range words = new(unit * names.Count, (unit + 1) * names.Count);
+        return [.. _carried[words].Zip(_current[words], (before, now) => before + now)];
+    }
 
-    private byte[] Known() => MemoryMarshal.AsBytes<ulong>(Sum()).ToArray();
+    private byte[] Known(int unit) => MemoryMarshal.AsBytes<ulong>(Sum(unit)).ToArray();
 }

@@ -18,7 +18,8 @@ internal interface IDriverObserver
 
     void OnLog(string line);
 
-    void OnClientFault(string reason);
+    /// <param name="unit">Whose client it was.</param>
+    void OnClientFault(uint unit, string reason);
 
     /// <summary>The process is dead and reaped: nothing of it can touch the device any more.</summary>
     void OnEnded(DriverEnd end);
@@ -83,12 +84,13 @@ internal sealed class DriverLife : IDisposable
     /// <summary>Asks the driver something.</summary>
     /// <param name="limit">Without an answer after this, the driver is killed.</param>
     /// <param name="onAnswer">Called with Done, Refused or the particular answer; never called after the driver's end.</param>
-    public void Ask<T>(ControlMessage type, in T payload, ReadOnlySpan<SafeFileHandle> handles, TimeSpan limit, Action<ChannelMessage> onAnswer)
+    /// <param name="unit">What it is about.</param>
+    public void Ask<T>(ControlMessage type, in T payload, ReadOnlySpan<SafeFileHandle> handles, TimeSpan limit, Action<ChannelMessage> onAnswer, uint unit = 0)
         where T : unmanaged
-        => AskBytes(type, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in payload)), handles, limit, onAnswer);
+        => AskBytes(type, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in payload)), handles, limit, onAnswer, unit);
 
     /// <inheritdoc cref="Ask{T}"/>
-    public void Ask(ControlMessage type, TimeSpan limit, Action<ChannelMessage> onAnswer) => AskBytes(type, default, default, limit, onAnswer);
+    public void Ask(ControlMessage type, TimeSpan limit, Action<ChannelMessage> onAnswer, uint unit = 0) => AskBytes(type, default, default, limit, onAnswer, unit);
 
     /// <summary>From now on a driver whose heart stops for <paramref name="limit"/> is ended. The page holds whatever it writes: only change counts.</summary>
     /// <param name="period">Between two looks.</param>
@@ -127,14 +129,14 @@ internal sealed class DriverLife : IDisposable
         _process.Dispose();
     }
 
-    private void AskBytes(ControlMessage type, ReadOnlySpan<byte> payload, ReadOnlySpan<SafeFileHandle> handles, TimeSpan limit, Action<ChannelMessage> onAnswer)
+    private void AskBytes(ControlMessage type, ReadOnlySpan<byte> payload, ReadOnlySpan<SafeFileHandle> handles, TimeSpan limit, Action<ChannelMessage> onAnswer, uint unit)
     {
         uint request = ++_lastRequest;
         IDisposable timer = _loop.After(limit, () => Kill(FaultKind.Hang, $"no answer to {type} within {limit.TotalMilliseconds:0} ms"));
         _questions.Add(request, new Question(onAnswer, timer));
         try
         {
-            _channel.SendBytes(new MessageHeader((uint)type, Generation, request), payload, handles);
+            _channel.SendBytes(new MessageHeader((uint)type, Generation, request, unit), payload, handles);
         }
         catch (ChannelException exception)
         {
@@ -200,7 +202,7 @@ internal sealed class DriverLife : IDisposable
         {
             case ControlMessage.Log: _observer.OnLog(PeerText.OneLine(message)); break;
             case ControlMessage.Fault: Blame(FaultKind.Device, PeerText.OneLine(message)); break;
-            case ControlMessage.ClientFault: _observer.OnClientFault(PeerText.OneLine(message)); break;
+            case ControlMessage.ClientFault: _observer.OnClientFault(message.Header.Unit, PeerText.OneLine(message)); break;
             default: _observer.OnNews(message); break;
         }
     }

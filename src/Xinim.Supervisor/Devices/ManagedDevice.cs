@@ -154,20 +154,21 @@ internal sealed partial class ManagedDevice : IDriverObserver, IDisposable
     }
 
     /// <summary>Asks the driver, if it is Ready.</summary>
+    /// <param name="unit">What the question is about.</param>
     /// <returns>False where no driver is ready; <paramref name="onAnswer"/> is not called then, nor after the driver's death.</returns>
-    public bool TryAsk<T>(ControlMessage type, in T payload, ReadOnlySpan<SafeFileHandle> handles, Action<ChannelMessage> onAnswer)
+    public bool TryAsk<T>(ControlMessage type, in T payload, ReadOnlySpan<SafeFileHandle> handles, Action<ChannelMessage> onAnswer, uint unit = 0)
         where T : unmanaged
     {
         if (_life is null || State != DeviceState.Ready) return false;
-        _life.Ask(type, payload, handles, AnswerLimit, onAnswer);
+        _life.Ask(type, payload, handles, AnswerLimit, onAnswer, unit);
         return true;
     }
 
     /// <inheritdoc cref="TryAsk{T}"/>
-    public bool TryAsk(ControlMessage type, Action<ChannelMessage> onAnswer)
+    public bool TryAsk(ControlMessage type, Action<ChannelMessage> onAnswer, uint unit = 0)
     {
         if (_life is null || State != DeviceState.Ready) return false;
-        _life.Ask(type, AnswerLimit, onAnswer);
+        _life.Ask(type, AnswerLimit, onAnswer, unit);
         return true;
     }
 
@@ -230,10 +231,10 @@ internal sealed partial class ManagedDevice : IDriverObserver, IDisposable
 
     void IDriverObserver.OnLog(string line) => _log.LogInformation("{Device}: driver says: {Line}", Name, line);
 
-    void IDriverObserver.OnClientFault(string reason)
+    void IDriverObserver.OnClientFault(uint unit, string reason)
     {
         // Both can write the rings: a driver that has gone mad may have broken them itself. The first time both start anew.
-        if (Client.BreaksAgain(TimeSpan.FromMilliseconds(_settings.Restart.QuietPeriod))) Client.OnDropped($"the driver refused its rings: {reason}");
+        if (Client.BreaksAgain(unit, TimeSpan.FromMilliseconds(_settings.Restart.QuietPeriod))) Client.OnDropped(unit, $"the driver refused its rings: {reason}");
         else _life?.Kill(FaultKind.Client, $"the rings between it and its client are broken: {reason}");
     }
 

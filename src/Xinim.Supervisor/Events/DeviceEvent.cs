@@ -34,7 +34,7 @@ public enum EventKind
     /// <summary>The link went up or down.</summary>
     Link,
 
-    /// <summary>A disk's size or write cache is another one.</summary>
+    /// <summary>A disk came, went, expects to fail, or its size or write cache is another one.</summary>
     Changed,
 
     /// <summary>A client holds the device.</summary>

@@ -27,6 +27,9 @@ public sealed record DriverManifest
     /// <summary>Devices by ids or class; the forms are those of <see cref="DeviceMatch"/>. Where several drivers match, the most specific entry wins.</summary>
     public required IReadOnlyList<string> Matches { get; init; }
 
+    /// <summary>Its devices are called so, with a number, where they have no other name; by default what their class says.</summary>
+    public string? Prefix { get; init; }
+
     /// <summary>Bytes of descriptor memory.</summary>
     public long DmaBytes { get; set; } = 2 << 20;
 
@@ -59,6 +62,7 @@ public sealed record DriverManifest
         if (Encoding.UTF8.GetByteCount(Name) > FixedText.Bytes) return $"'name' has more than {FixedText.Bytes} bytes";
         if (string.IsNullOrWhiteSpace(Executable)) return "'executable' is empty; it is a file name such as xinim-driver, or an absolute path";
         if (DeviceClass.Find(Class) is null) return $"'class' is '{Class}'; allowed: {DeviceClass.Names}";
+        if (Prefix is { } prefix && (prefix.Length is 0 or > 16 || !prefix.All(char.IsAsciiLetterLower))) return $"'prefix' is '{prefix}'; 1 to 16 small letters are allowed";
         if (Matches.Count == 0) return "'matches' is empty; list ids such as \"8086:100e\"";
         foreach (string? match in Matches)
         {

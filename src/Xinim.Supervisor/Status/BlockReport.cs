@@ -49,7 +49,7 @@ public sealed record BlockReport(ulong Bytes, ulong Blocks, uint BlockBytes, uin
         => $"{Size(info.Bytes)} in blocks of {info.LogicalBlockBytes}{(info.Has(BlockFeatures.ReadOnly) ? ", read-only" : "")}, serial '{Clean(info.Serial)}'";
 
     /// <summary>What nobody could reckon with: clients trust the supervisor for it.</summary>
-    internal static string? Problem(in BlockDeviceInfo info) =>
+    internal static string? Problem(in BlockDeviceInfo info) => info.Has(BlockFeatures.Absent) ? null :
         info.LogicalBlockBytes is < 512 or > 1 << 16 || !uint.IsPow2(info.LogicalBlockBytes) ? $"blocks of {info.LogicalBlockBytes} bytes"
         : info.Blocks > (ulong)long.MaxValue / info.LogicalBlockBytes ? $"{info.Blocks} blocks of {info.LogicalBlockBytes} bytes"
         : info.MaxSegments is 0 or > 1024 ? $"{info.MaxSegments} pieces of memory a request"

@@ -69,8 +69,12 @@ public sealed record DeviceReport
     /// <summary>Of a NIC; null of other devices.</summary>
     public string? Link { get; init; }
 
-    /// <summary>Of a disk; null of other devices.</summary>
-    public BlockReport? Block { get; init; }
+    /// <summary>Of a device of disks, by port; null of other devices.</summary>
+    public IReadOnlyList<DiskReport>? Disks { get; init; }
+
+    /// <summary>Of a device that is one disk; null of others.</summary>
+    [JsonIgnore]
+    public BlockReport? Block => Disks is [{ Port: null } disk] ? disk.Block : null;
 
     /// <summary>Of a console device, by number; null of other devices.</summary>
     public IReadOnlyList<ConsolePortReport>? Ports { get; init; }

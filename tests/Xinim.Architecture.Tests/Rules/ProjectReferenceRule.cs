@@ -8,12 +8,13 @@ internal static class ProjectReferenceRule
     private static readonly (string From, string[] To)[] Forbidden =
     [
         ("Xinim.Ipc", ["Xinim."]),
-        ("Xinim.Vfio", ["Xinim.Drivers", "Xinim.Supervisor", "Xinim.Net", "Xinim.Block"]),
-        ("Xinim.Net", ["Xinim.Vfio", "Xinim.Drivers", "Xinim.Supervisor", "Xinim.Block"]),
-        ("Xinim.Block", ["Xinim.Vfio", "Xinim.Drivers", "Xinim.Supervisor", "Xinim.Net"]),
-        ("Xinim.Drivers", ["Xinim.Net", "Xinim.Block", "Xinim.Supervisor"]),
+        ("Xinim.Vfio", ["Xinim.Drivers", "Xinim.Supervisor", "Xinim.Net", "Xinim.Block", "Xinim.Serial"]),
+        ("Xinim.Net", ["Xinim.Vfio", "Xinim.Drivers", "Xinim.Supervisor", "Xinim.Block", "Xinim.Serial"]),
+        ("Xinim.Block", ["Xinim.Vfio", "Xinim.Drivers", "Xinim.Supervisor", "Xinim.Net", "Xinim.Serial"]),
+        ("Xinim.Serial", ["Xinim.Vfio", "Xinim.Drivers", "Xinim.Supervisor", "Xinim.Net", "Xinim.Block"]),
+        ("Xinim.Drivers", ["Xinim.Net", "Xinim.Block", "Xinim.Serial", "Xinim.Supervisor"]),
         ("Xinim.Supervisor", ["Xinim.Drivers"]),
-        ("Xinim.DriverHost", ["Xinim.Supervisor", "Xinim.Net", "Xinim.Block"]),
+        ("Xinim.DriverHost", ["Xinim.Supervisor", "Xinim.Net", "Xinim.Block", "Xinim.Serial"]),
         ("Xinim.Host", ["Xinim.Drivers"]),
     ];
 

@@ -85,6 +85,7 @@ public sealed class BlockClientTests : IDisposable
         using BlockBuffer buffer = _disk.Rent(6 << 20);
         BlockIoException failure = await Assert.ThrowsAsync<BlockIoException>(async () => await _disk.ReadAsync(0, buffer, TestContext.Current.CancellationToken));
         Assert.Equal((BlockStatus.IoError, 9000ul), (failure.Status, failure.Lba));
+        Assert.Equal("disk0: read of 12288 blocks at block 0 failed at 9000: IoError", failure.Message);
         failure = await Assert.ThrowsAsync<BlockIoException>(async () => await _disk.ReadAsync(16000, buffer, TestContext.Current.CancellationToken));
         Assert.Equal(BlockStatus.OutOfRange, failure.Status);
         using BlockBuffer small = _disk.Rent(512);

@@ -114,6 +114,18 @@ public sealed class BlockRecoveryTests
     }
 
     [Fact]
+    public void A_disk_that_the_daemon_says_is_another_one_is_not_used_any_more()
+    {
+        using PortFixture fixture = new();
+        fixture.Daemon.Disk.HoldBack = true;
+        fixture.Submit(BlockOperation.Write, 1, 1, 1);
+        fixture.Until(() => fixture.Daemon.Disk.Held == 1, "it is with the device");
+        fixture.Daemon.CloseDevice("disk0 is another disk now", ClientMessage.Replaced);
+        Assert.Equal("disk0 is another disk now", Assert.Throws<BlockDeviceChangedException>(() => fixture.Await(1)).Message);
+        Assert.Throws<BlockDeviceChangedException>(() => fixture.Submit(BlockOperation.Read, 1, 1));
+    }
+
+    [Fact]
     public void Without_a_successor_the_wait_ends()
     {
         using PortFixture fixture = new(new BlockPortOptions { PoolBytes = 1 << 20, Depth = 8, RecoveryLimit = TimeSpan.FromMilliseconds(50) });

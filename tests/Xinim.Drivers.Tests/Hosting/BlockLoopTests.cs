@@ -1,6 +1,5 @@
 using Microsoft.Win32.SafeHandles;
 using Xinim.Drivers.Hosting;
-using Xinim.Ipc.Channels;
 using Xinim.Ipc.Memory;
 using Xinim.Ipc.Native;
 using Xinim.Ipc.Protocols;
@@ -27,29 +26,21 @@ public sealed class BlockLoopTests : IDisposable
         (RingShape shape, SharedRegion rings) = MakeRings();
         using SharedRegion memory = rings;
         BlockRings.ClientEnd client = new(rings, shape, _clientBell, _driverBell);
-        using TestDiskDriver driver = new(_bench.Context());
         BlockRings.DriverEnd end = new(rings, shape, _driverBell, _clientBell);
-        _ = driver.Start();
-        driver.Attach(new BufferTable([_grant], [_bench.Pool]));
-        (Channel mine, Channel its) = Channel.CreatePair();
-        using (mine)
-        using (its)
-        using (TestLoop loop = new(new LoopSetup(its, 1, _bench.Interrupts, _bench.Work, new Heart(_vital, 100), false), driver))
-        {
-            _bench.Model.HoldBack = true;
-            Submit(client, 1);
-            Assert.Equal(BlockLoopWork.Client, loop.PassOnce(end));
-            Submit(client, 2);
-            loop.Quieten();
-            Assert.True(loop.DrainOnce(end));
-            Assert.Equal(0u, client.Completed.Peek(1));
-            _bench.Model.Release();
-            Assert.True(loop.DrainOnce(end));
-            Assert.False(loop.DrainOnce(end));
-            Assert.Equal(1u, client.Completed.Peek(8));
-            Assert.Equal(new BlockCompletion(1, BlockStatus.Ok), client.Completed.Read(0));
-            Assert.Equal(1u, end.Submitted.Peek(8));
-        }
+        using TestDiskDriver driver = new(_bench.Context());
+        BlockUnit unit = Serve(driver);
+        _bench.Model.HoldBack = true;
+        Submit(client, 1);
+        Assert.Equal(Work.Client, unit.Pass(end));
+        Submit(client, 2);
+        Assert.True(unit.Drain(end));
+        Assert.Equal(0u, client.Completed.Peek(1));
+        _bench.Model.Release();
+        Assert.True(unit.Drain(end));
+        Assert.False(unit.Drain(end));
+        Assert.Equal(1u, client.Completed.Peek(8));
+        Assert.Equal(new BlockCompletion(1, BlockStatus.Ok), client.Completed.Read(0));
+        Assert.Equal(1u, end.Submitted.Peek(8));
     }
 
     [Fact]
@@ -58,24 +49,52 @@ public sealed class BlockLoopTests : IDisposable
         (RingShape shape, SharedRegion rings) = MakeRings();
         using SharedRegion memory = rings;
         BlockRings.ClientEnd client = new(rings, shape, _clientBell, _driverBell);
-        using TestDiskDriver driver = new(_bench.Context());
         BlockRings.DriverEnd end = new(rings, shape, _driverBell, _clientBell);
-        _ = driver.Start();
-        driver.Attach(new BufferTable([_grant], [_bench.Pool]));
-        (Channel mine, Channel its) = Channel.CreatePair();
-        using (mine)
-        using (its)
-        using (TestLoop loop = new(new LoopSetup(its, 1, _bench.Interrupts, _bench.Work, new Heart(_vital, 100), false), driver))
+        using TestDiskDriver driver = new(_bench.Context());
+        BlockUnit unit = Serve(driver);
+        for (ulong cookie = 1; cookie <= 3; cookie++)
         {
-            for (ulong cookie = 1; cookie <= 3; cookie++)
-            {
-                Submit(client, cookie, more: true);
-                loop.PassOnce(end);
-                loop.PassOnce(end);
-            }
-
-            Assert.Equal(3ul, new VitalSigns(_vital).Latency.Samples);
+            Submit(client, cookie, more: true);
+            unit.Pass(end);
+            unit.Pass(end);
         }
+
+        Assert.Equal(3ul, new VitalSigns(_vital).Latency.Samples);
+    }
+
+    [Fact]
+    public void What_has_changed_is_told_once()
+    {
+        using TestDiskDriver driver = new(_bench.Context());
+        BlockUnit unit = Serve(driver);
+        Assert.False(unit.TryTakeChange(out _));
+        _bench.Model.Present = false;
+        driver.OnTimer();
+        Assert.True(unit.TryTakeChange(out BlockDeviceInfo info));
+        Assert.True(info.Has(BlockFeatures.Absent) && unit.Info.Disk.Has(BlockFeatures.Absent));
+        Assert.False(unit.TryTakeChange(out _));
+        Assert.Contains("no disk", unit.Problem, StringComparison.Ordinal);
+        Assert.Contains("no disk", Assert.Throws<ArgumentException>(() => unit.SetWriteCache(true)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Health_is_told_once_a_reading_and_power_is_the_disk_s()
+    {
+        DriverContext context = _bench.Context();
+        TestDisk disk = new(context.Pci.MapBar(0), 0, context.Arena.Allocate<DiskEntry>(DiskModel.Depth, 4096), 3);
+        BlockUnit unit = new(1, 3, disk, disk.Start(), new VitalSigns(_vital));
+        Assert.Equal((1u, 3u), (unit.Number, unit.Info.Port));
+        Assert.False(unit.TryTakeHealth(out _));
+        _bench.Model.Degrees = 41;
+        disk.Look();
+        Assert.True(unit.TryTakeHealth(out BlockHealth health));
+        Assert.Equal(41, health.Temperature);
+        Assert.False(unit.TryTakeHealth(out _));
+        unit.SetPower(BlockPower.Standby);
+        Assert.Equal((uint)BlockPower.Standby, _bench.Model.PowerMode);
+        Assert.Throws<ArgumentException>(() => unit.SetPower((BlockPower)77));
+        using TestDiskDriver whole = new(_bench.Context());
+        Assert.Throws<ArgumentException>(() => Serve(whole).SetPower(BlockPower.Idle));
     }
 
     public void Dispose()
@@ -103,20 +122,10 @@ public sealed class BlockLoopTests : IDisposable
         client.Submitted.Publish(elements);
     }
 
-    private enum BlockLoopWork
+    private BlockUnit Serve(TestDiskDriver driver)
     {
-        None,
-        Device,
-        Client,
-    }
-
-    /// <summary>Opens the loop's own verbs to the test.</summary>
-    private sealed class TestLoop(LoopSetup setup, TestDiskDriver driver) : BlockLoop(setup, driver)
-    {
-        public BlockLoopWork PassOnce(BlockRings.DriverEnd rings) => (BlockLoopWork)Pass(rings);
-
-        public void Quieten() => StopIntake();
-
-        public bool DrainOnce(BlockRings.DriverEnd rings) => Drain(rings);
+        BlockUnit unit = new(0, BlockUnitInfo.Whole, driver, driver.Start(), new VitalSigns(_vital));
+        driver.Attach(new BufferTable([_grant], [_bench.Pool]));
+        return unit;
     }
 }

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Xinim.Supervisor.Status;
 using Xinim.TestKit.Block;
 
 namespace Xinim.Host.Tests.Commands;
@@ -7,7 +6,7 @@ namespace Xinim.Host.Tests.Commands;
 /// <summary>disk, with a daemon and a disk in this process.</summary>
 public sealed class DiskCommandTests : IDisposable
 {
-    private readonly FakeDiskDaemon _daemon = new(blocks: 16384, poolBytes: 16 << 20) { StatusJson = Reports.Of(Disk("disk0"), Reports.Device("net0")).ToJson() };
+    private readonly FakeDiskDaemon _daemon = new(blocks: 16384, poolBytes: 16 << 20) { StatusJson = Reports.Of(Reports.Disk("disk0"), Reports.Device("net0"), Reports.Controller("sata0")).ToJson() };
     private readonly FakeMachine _machine = new();
     private readonly string _file = Path.GetTempFileName();
 
@@ -17,6 +16,74 @@ public sealed class DiskCommandTests : IDisposable
         Assert.Equal(0, Run("disk", "list"));
         Assert.Matches(@"^disk0 +0000:00:03\.0 +e1000 +Ready +8\.39 MB +512 +rw +S1 +M1 +- *$", _machine.Lines[1]);
         Assert.DoesNotContain("net0", _machine.Output.ToString(), StringComparison.Ordinal);
+        Assert.Matches(@"^sata0\.1 .* S2 +M2 +process 7", _machine.Lines[2]);
+        Assert.Equal(3, _machine.Lines.Length);
+    }
+
+    [Fact]
+    public void Empty_ports_are_listed_for_who_wants_them()
+    {
+        Assert.Equal(0, Run("disk", "list", "--all"));
+        Assert.Matches(@"^sata0\.0 +0000:00:04\.0 +ahci +Ready( +-){6} *$", _machine.Lines[2]);
+    }
+
+    [Theory]
+    [InlineData("sata0.1", "8388608 bytes")]
+    [InlineData("0000:00:04.0.1", "8388608 bytes")]
+    [InlineData("00:04.0.1", "reads 5")]
+    public void A_disk_on_a_port_is_described(string name, string says)
+    {
+        Assert.Equal(0, Run("disk", "info", name));
+        Assert.Contains(says, _machine.Output.ToString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("sata0", "sata0 is a controller and no disk; there are sata0.1")]
+    [InlineData("sata0.0", "sata0.0 has no disk at the moment")]
+    [InlineData("sata0.7", "there is no disk 'sata0.7'; there are disk0, sata0.1")]
+    public void What_is_no_disk_is_named(string name, string says)
+    {
+        Assert.Equal(1, Run("disk", "info", name));
+        Assert.Contains(says, _machine.ErrorLine, StringComparison.Ordinal);
+        Assert.Equal(1, Run("disk", "smart", name));
+    }
+
+    [Fact]
+    public void Health_is_shown_and_a_disk_that_expects_to_fail_is_a_failure()
+    {
+        Assert.Equal(1, Run("disk", "smart", "sata0.1"));
+        Assert.Matches(@"temperature: +61 °C", _machine.Output.ToString());
+        Assert.Contains("expects to fail", _machine.ErrorLine, StringComparison.Ordinal);
+        Assert.Equal(1, Run("disk", "smart", "disk0"));
+        Assert.Contains("nothing is known of the health of disk0", _machine.Error.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Health_is_json_for_programs()
+    {
+        Assert.Equal(1, Run("disk", "smart", "sata0.1", "--json"));
+        JsonElement health = JsonDocument.Parse(_machine.Output.ToString()).RootElement;
+        Assert.Equal(("Failing", 61, 3), (health.GetProperty("verdict").GetString(), health.GetProperty("temperature").GetInt32(), health.GetProperty("pendingSectors").GetInt32()));
+    }
+
+    [Theory]
+    [InlineData("standby")]
+    [InlineData("idle")]
+    public void A_disk_is_asked_to_rest(string verb)
+    {
+        Assert.Equal(0, Run("disk", verb, "disk0"));
+        Assert.Equal($"disk0: {verb}", Assert.Single(_machine.Lines));
+        Assert.Equal([$"{verb}\0disk0\0"], _daemon.Controls);
+    }
+
+    [Fact]
+    public void The_status_has_a_row_for_each_disk_of_a_controller()
+    {
+        Assert.Equal(0, Run("status"));
+        string[] rows = [.. _machine.Lines.Where(line => line.StartsWith("sata0", StringComparison.Ordinal))];
+        Assert.Equal(2, rows.Length);
+        Assert.Contains(" 1/2 disks ", rows[0], StringComparison.Ordinal);
+        Assert.Matches(@"^sata0\.1 +port 1 .* 8\.39 MB +5 +6 .*process 7", rows[1]);
     }
 
     [Fact]
@@ -101,7 +168,7 @@ public sealed class DiskCommandTests : IDisposable
     {
         _daemon.Disk.BadBlocks.Add(77);
         Assert.Equal(1, Run("disk", "read", "disk0", "--output", _file));
-        Assert.Contains("block 77", _machine.ErrorLine, StringComparison.Ordinal);
+        Assert.Contains("failed at 77", _machine.ErrorLine, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -123,14 +190,6 @@ public sealed class DiskCommandTests : IDisposable
         _machine.Dispose();
         File.Delete(_file);
     }
-
-    private static DeviceReport Disk(string name) => Reports.Device(name) with
-    {
-        Class = "block",
-        Mac = null,
-        Link = null,
-        Block = new BlockReport(8388608, 16384, 512, 4096, false, true, "S1", "M1") { Features = ["flush"], MaxRequestBytes = 1 << 20, MaxSegments = 16, QueueDepth = 64, Queues = 1 },
-    };
 
     private int Run(params string[] arguments) => _machine.Run([.. arguments, "--socket", _daemon.Socket]);
 }

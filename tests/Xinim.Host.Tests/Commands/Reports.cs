@@ -1,3 +1,4 @@
+using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Devices;
 using Xinim.Supervisor.Events;
 using Xinim.Supervisor.Policy;
@@ -17,7 +18,30 @@ internal static class Reports
         Faults = new Dictionary<FaultKind, ulong> { [FaultKind.Signal] = 2 }, Latency = new LatencyReport(500, 3.5, 20, 1234.5),
     };
 
+    /// <summary>A device that is one disk.</summary>
+    public static DeviceReport Disk(string name) => Device(name) with { Class = "block", Mac = null, Link = null, Disks = [new DiskReport(name, null, null, Block(1), Device(name).Counters)] };
+
+    /// <summary>A controller with an empty port 0 and a disk on port 1.</summary>
+    public static DeviceReport Controller(string name) => Disk(name) with
+    {
+        Device = "0000:00:04.0",
+        Driver = "ahci",
+        Disks =
+        [
+            new DiskReport($"{name}.0", 0, null, null, new Dictionary<string, ulong>()),
+            new DiskReport($"{name}.1", 1, "process 7 of user 0", Block(2), new Dictionary<string, ulong> { ["reads"] = 5, ["writes"] = 6, ["readBytes"] = 2560, ["errors"] = 1 })
+            {
+                Health = new HealthReport(BlockVerdict.Failing, 61, 4711, 2, 3, new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero)),
+            },
+        ],
+    };
+
     public static StatusReport Of(params IReadOnlyList<DeviceReport> devices) => new(99, 3661.5, devices);
+
+    private static BlockReport Block(int number) => new(8388608, 16384, 512, 4096, false, true, $"S{number}", $"M{number}")
+    {
+        Features = ["flush"], MaxRequestBytes = 1 << 20, MaxSegments = 16, QueueDepth = 64, Queues = 1,
+    };
 
     public static DeviceEvent Event(ulong number, string device, EventKind kind, string text = "as it came")
         => new(number, new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero), device, kind, 3, kind == EventKind.Failed ? FaultKind.Signal : FaultKind.None, text, null);

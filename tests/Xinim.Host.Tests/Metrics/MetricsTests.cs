@@ -37,6 +37,16 @@ public sealed partial class MetricsTests
     }
 
     [Fact]
+    public void Each_disk_of_a_controller_has_its_own_metrics()
+    {
+        Exposition found = Scrape(Reports.Of(Reports.Controller("sata0") with { Driver = "e1000" }));
+        Assert.Equal((5, 6), (found["xinim_block_requests_total", "sata0.1", ("operation", "read")], found["xinim_block_requests_total", "sata0.1", ("operation", "write")]));
+        Assert.Equal(2560, found["xinim_block_bytes_total", "sata0.1", ("operation", "read")]);
+        Assert.Equal((8388608, 1, 61), (found["xinim_block_size_bytes", "sata0.1"], found["xinim_block_failing", "sata0.1"], found["xinim_block_temperature_celsius", "sata0.1"]));
+        Assert.Throws<KeyNotFoundException>(() => found["xinim_block_bytes_total", "sata0.0", ("operation", "read")]);
+    }
+
+    [Fact]
     public void Names_are_escaped()
     {
         const string Name = "a \"b\" \\ c\nd é";

@@ -119,9 +119,32 @@ public sealed class BlockSlotTests : IDisposable
     public void A_disk_that_cannot_be_ends_its_driver(uint blockBytes, ulong blocks, uint segments, uint alignment)
     {
         ScriptedDriver driver = _bench.NextDriver();
-        driver.Say(ControlMessage.Ready, Disk with { LogicalBlockBytes = blockBytes, Blocks = blocks, MaxSegments = segments, SegmentAlignment = alignment }, driver.StartRequest);
+        driver.Say(ControlMessage.Ready, new BlockUnitInfo(BlockUnitInfo.Whole, Disk with { LogicalBlockBytes = blockBytes, Blocks = blocks, MaxSegments = segments, SegmentAlignment = alignment }), driver.StartRequest);
         _bench.Until(() => _bench.Device.LastFault is not null, "it is ended");
         Assert.Contains("a disk that cannot be", _bench.Device.LastFault, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Whoever_held_a_disk_does_not_get_another_one_in_its_place()
+    {
+        ScriptedDriver driver = Ready(Disk);
+        ScriptedClient client = Open(driver);
+        driver.Kill();
+        ScriptedDriver next = Ready(Disk with { Serial = FixedText.From("S2") });
+        Assert.Contains("disk0 is another disk now", client.ExpectText(ClientMessage.Replaced), StringComparison.Ordinal);
+        Assert.Single(_bench.Backend.Mapped);
+        client.Send(ClientMessage.OpenBlock, Wish());
+        next.Obey(ControlMessage.Attach).Dispose();
+        client.Expect(ClientMessage.Opened).Dispose();
+    }
+
+    [Fact]
+    public void A_disk_is_no_controller()
+    {
+        Ready(Disk);
+        ScriptedClient client = _bench.Connect();
+        client.Send(ClientMessage.OpenBlock, Wish() with { Device = FixedText.From("disk0.0") });
+        Assert.Contains("disk0 is one disk and has no ports", client.ExpectText(ClientMessage.Refused), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -148,7 +171,7 @@ public sealed class BlockSlotTests : IDisposable
     {
         ScriptedDriver driver = _bench.NextDriver();
         driver.Statistics = null;
-        driver.Say(ControlMessage.Ready, info, driver.StartRequest);
+        driver.Say(ControlMessage.Ready, new BlockUnitInfo(BlockUnitInfo.Whole, info), driver.StartRequest);
         _bench.Until(() => _bench.Device.State == DeviceState.Ready, "the device is ready");
         return driver;
     }

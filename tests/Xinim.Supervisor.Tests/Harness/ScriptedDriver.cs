@@ -52,6 +52,9 @@ internal sealed class ScriptedDriver : IDisposable
     /// <summary>Answer to GetStatistics; null: does not answer.</summary>
     public NetworkStatistics? Statistics { get; set; } = default(NetworkStatistics);
 
+    /// <summary>The same for another class than NICs, as bytes.</summary>
+    public byte[]? Counters { get; set; }
+
     /// <summary>Questions for counters are the test's to answer.</summary>
     public bool KeepQuestions { get; set; }
 
@@ -105,12 +108,12 @@ internal sealed class ScriptedDriver : IDisposable
     /// <summary>Questions that wait, without those for counters.</summary>
     public bool IsAsked => Hear();
 
-    public void Say<T>(ControlMessage type, in T payload, uint request = 0, uint? generation = null)
+    public void Say<T>(ControlMessage type, in T payload, uint request = 0, uint? generation = null, uint unit = 0)
         where T : unmanaged
-        => SayBytes((uint)type, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in payload)), request, generation);
+        => _supervisor.Send(new MessageHeader((uint)type, generation ?? Generation, request, unit), payload);
 
-    public void SayText(ControlMessage type, string text, uint request = 0)
-        => _supervisor.SendText(new MessageHeader((uint)type, Generation, request), text);
+    public void SayText(ControlMessage type, string text, uint request = 0, uint unit = 0)
+        => _supervisor.SendText(new MessageHeader((uint)type, Generation, request, unit), text);
 
     public void SayBytes(uint type, ReadOnlySpan<byte> payload, uint request = 0, uint? generation = null, params ReadOnlySpan<SafeFileHandle> handles)
         => _supervisor.SendBytes(new MessageHeader(type, generation ?? Generation, request), payload, handles);
@@ -161,7 +164,8 @@ internal sealed class ScriptedDriver : IDisposable
                 continue;
             }
 
-            if (Statistics is { } statistics) TrySay(statistics, message.Header.Request);
+            if (Counters is { } counters) TrySay(counters, message.Header.Request);
+            else if (Statistics is { } statistics) TrySay(MemoryMarshal.AsBytes(new ReadOnlySpan<NetworkStatistics>(in statistics)), message.Header.Request);
             message.Dispose();
         }
 
@@ -176,11 +180,11 @@ internal sealed class ScriptedDriver : IDisposable
         _process.Dispose();
     }
 
-    private void TrySay(in NetworkStatistics statistics, uint request)
+    private void TrySay(ReadOnlySpan<byte> statistics, uint request)
     {
         try
         {
-            Say(ControlMessage.Statistics, statistics, request);
+            SayBytes((uint)ControlMessage.Statistics, statistics, request);
         }
         catch (ChannelException)
         {

@@ -15,7 +15,7 @@ public sealed class DiskModel(uint blocks, uint blockBytes = 512) : RegisterChan
     public const uint Depth = 64;
     public const uint BarBytes = 4096;
     public const uint Magic = 0x4b534944; // "DISK"
-    public const uint IdRegister = 0x00, ResetRegister = 0x04, QueueLow = 0x08, QueueHigh = 0x0c, Doorbell = 0x10, Cause = 0x14, Enable = 0x18, Blocks = 0x1c, BlockBytes = 0x20, SerialRegister = 0x24;
+    public const uint IdRegister = 0x00, ResetRegister = 0x04, QueueLow = 0x08, QueueHigh = 0x0c, Doorbell = 0x10, Cause = 0x14, Enable = 0x18, Blocks = 0x1c, BlockBytes = 0x20, SerialRegister = 0x24, Temperature = 0x28, Power = 0x2c;
 
     private readonly byte[] _contents = new byte[(long)blocks * blockBytes];
     private readonly bool[] _held = new bool[Depth];
@@ -41,6 +41,15 @@ public sealed class DiskModel(uint blocks, uint blockBytes = 512) : RegisterChan
     public uint Capacity { get; set; } = blocks;
 
     public uint Serial { get; set; } = 4711;
+
+    /// <summary>False: it is pulled. Its commands fail, its registers are silent.</summary>
+    public bool Present { get; set; } = true;
+
+    /// <summary>Degrees; 0 for a disk that does not tell.</summary>
+    public uint Degrees { get; set; }
+
+    /// <summary>The power mode that was asked for last.</summary>
+    public uint PowerMode { get; private set; }
 
     /// <summary>Blocks that cannot be read or written.</summary>
     public HashSet<ulong> BadBlocks { get; } = [];
@@ -100,10 +109,11 @@ public sealed class DiskModel(uint blocks, uint blockBytes = 512) : RegisterChan
         {
             switch (offset)
             {
-                case IdRegister: return Magic;
+                case IdRegister: return Present ? Magic : 0;
                 case Blocks: return Capacity;
                 case BlockBytes: return blockBytes;
                 case SerialRegister: return Serial;
+                case Temperature: return Degrees;
                 case Cause:
                     bool was = _cause;
                     _cause = false;
@@ -132,6 +142,7 @@ public sealed class DiskModel(uint blocks, uint blockBytes = 512) : RegisterChan
                     _enabled = value != 0;
                     if (_enabled && _cause) Line(true);
                     break;
+                case Power: PowerMode = (uint)value; break;
                 case Doorbell:
                     Rings++;
                     Work();
@@ -167,6 +178,7 @@ public sealed class DiskModel(uint blocks, uint blockBytes = 512) : RegisterChan
 
     private (BlockStatus Status, ulong FailedLba) Execute(in DiskEntry entry)
     {
+        if (!Present) return (BlockStatus.NoMedium, entry.Lba);
         for (ulong lba = entry.Lba; lba < entry.Lba + entry.Count; lba++)
         {
             if (BadBlocks.Contains(lba)) return (BlockStatus.IoError, lba);

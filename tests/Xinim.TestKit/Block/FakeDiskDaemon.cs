@@ -22,6 +22,7 @@ public sealed class FakeDiskDaemon : IDisposable
     private readonly List<Channel> _channels = [];
     private readonly List<SharedRegion> _memory = [];
     private readonly List<(uint Generation, string Reason)> _reports = [];
+    private readonly List<string> _controls = [];
     private readonly GrantTable _grants = new();
     private readonly Grant _grant;
     private Channel? _holder;
@@ -60,6 +61,15 @@ public sealed class FakeDiskDaemon : IDisposable
 
     /// <summary>Answer to GetStatus.</summary>
     public string StatusJson { get; set; } = "{}";
+
+    /// <summary>What an operator wanted done, and was told that it is.</summary>
+    public IReadOnlyList<string> Controls
+    {
+        get
+        {
+            lock (_lock) return [.. _controls];
+        }
+    }
 
     /// <summary>What the client reported of its drivers.</summary>
     public IReadOnlyList<(uint Generation, string Reason)> Reports
@@ -124,9 +134,10 @@ public sealed class FakeDiskDaemon : IDisposable
         }
     }
 
-    public void CloseDevice(string reason)
+    /// <param name="type">How the client is told.</param>
+    public void CloseDevice(string reason, ClientMessage type = ClientMessage.Closed)
     {
-        lock (_lock) _holder!.SendText(new MessageHeader((uint)ClientMessage.Closed, 0, 0), reason);
+        lock (_lock) _holder!.SendText(new MessageHeader((uint)type, 0, 0), reason);
     }
 
     public void Dispose()
@@ -199,6 +210,10 @@ public sealed class FakeDiskDaemon : IDisposable
         {
             case ClientMessage.GetStatus: channel.SendText(new MessageHeader((uint)ClientMessage.Report, 0, request), StatusJson); break;
             case ClientMessage.GetStatistics: channel.Send(new MessageHeader((uint)ClientMessage.Statistics, 0, request), Driver?.Statistics ?? default); break;
+            case ClientMessage.Control:
+                _controls.Add(message.Text);
+                channel.Send(new MessageHeader((uint)ClientMessage.Done, 0, request));
+                break;
             case ClientMessage.OpenBlock: Open(channel, message.Get<OpenBlockMessage>(), request); break;
             case ClientMessage.SetWriteCache:
                 Driver!.SetWriteCache(message.Get<uint>() != 0);
