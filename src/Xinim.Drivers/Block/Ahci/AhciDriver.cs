@@ -113,7 +113,7 @@ public sealed class AhciDriver : IBlockController
         for (uint number = 0; number < AhciRegisters.MaxPorts; number++)
         {
             if ((_hardware.Implemented & (1u << (int)number)) == 0) continue;
-            AhciPortHardware hardware = new(new AhciPortRegisters(_hardware.Memory, number), $"{_hardware.Name}, port {number}", _options.Speed);
+            AhciPortHardware hardware = new(_hardware.Port(number), $"{_hardware.Name}, port {number}", _options.Speed);
             AhciMemory memory = new(_arena, zeroes, forbidden);
             ports.Add(new AhciPort(number, _hardware.Name, hardware, memory, _options, _hardware.Has(HostCapabilities.Queueing), _hardware.Slots, _clock, _log));
         }

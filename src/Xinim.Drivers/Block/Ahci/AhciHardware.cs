@@ -12,11 +12,13 @@ internal sealed class AhciHardware
     private const int Bar = 5; // ABAR [AHCI §2.1.11]
 
     private static readonly TimeSpan s_resetLimit = TimeSpan.FromSeconds(1); // [AHCI §10.4.3]
+    private static readonly TimeSpan s_stopLimit = TimeSpan.FromMilliseconds(500); // [AHCI §10.1.2]
     private static readonly TimeSpan s_handOffLimit = TimeSpan.FromMilliseconds(25); // [AHCI §10.6.3]
     private static readonly TimeSpan s_busyHandOffLimit = TimeSpan.FromSeconds(2); // [AHCI §10.6.3]
 
     private readonly IPciDevice _device;
     private readonly Action<string> _log;
+    private readonly AhciPortRegisters[] _ports;
 
     /// <exception cref="DeviceFaultException">The device is no AHCI controller, or does not answer.</exception>
     public AhciHardware(IPciDevice device, Action<string> log)
@@ -32,13 +34,10 @@ internal sealed class AhciHardware
         if (Implemented == 0) throw new DeviceFaultException($"{device.Name} has no ports: PI is 0 [AHCI §3.1.4]");
         int ports = 32 - int.LeadingZeroCount((int)Implemented);
         if (bar.Length < AhciRegisters.BytesFor(ports)) throw Small(bar, ports);
-        Memory = bar;
+        _ports = [.. Enumerable.Range(0, ports).Select(number => new AhciPortRegisters(bar, (uint)number))];
     }
 
     public AhciRegisters Registers { get; }
-
-    /// <summary>BAR 5.</summary>
-    public Mmio Memory { get; }
 
     /// <summary>A bit a port.</summary>
     public uint Implemented { get; }
@@ -60,10 +59,14 @@ internal sealed class AhciHardware
     {
         ClearBusMaster();
         TakeOver();
+        StopPorts();
         ResetAll();
         Capabilities = Registers.Capabilities.Read();
         if (Has(HostCapabilities.Coalescing)) Registers.Coalescing.Clear(CoalescingControl.Enable);
     }
+
+    /// <summary>The registers of an implemented port.</summary>
+    public AhciPortRegisters Port(uint number) => _ports[number];
 
     /// <summary>One register write [AHCI §3.1.2].</summary>
     public void EnableInterrupts() => Registers.Control.Write(HostControl.AhciEnable | HostControl.InterruptEnable);
@@ -83,6 +86,7 @@ internal sealed class AhciHardware
     public void Quiesce()
     {
         MaskInterrupts();
+        StopPorts();
         ClearBusMaster();
         ResetAll();
     }
@@ -117,6 +121,30 @@ internal sealed class AhciHardware
         catch (DeviceFaultException kept)
         {
             _log($"{kept.Message}; the firmware keeps the controller and loses it");
+        }
+    }
+
+    /// <summary>
+    /// All ports idle [AHCI §10.1.2]; those that do not obey the reset stops. QEMU 7.2 forgets a port's memory only here: over a reset it keeps addresses
+    /// of what may be gone by then, and ends when it gives that up.
+    /// </summary>
+    private void StopPorts()
+    {
+        AhciPortRegisters[] running = [.. _ports.Where((port, number) => (Implemented & (1u << number)) != 0 && (port.Command.Read() & (PortCommand.Start | PortCommand.ReceiveEnable)) != 0)];
+        Stop(PortCommand.Start, PortCommand.ListRunning);
+        Stop(PortCommand.ReceiveEnable, PortCommand.ReceiveRunning);
+
+        void Stop(PortCommand bit, PortCommand state)
+        {
+            foreach (AhciPortRegisters port in running) port.Command.Clear(bit);
+            try
+            {
+                Wait.Until(() => running.All(port => (port.Command.Read() & state) == 0), s_stopLimit, $"PxCMD without {state} of all ports of {Name} [AHCI §10.3]");
+            }
+            catch (DeviceFaultException busy)
+            {
+                _log($"{busy.Message}; it is reset all the same");
+            }
         }
     }
 

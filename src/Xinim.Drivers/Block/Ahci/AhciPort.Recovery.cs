@@ -112,7 +112,7 @@ internal sealed partial class AhciPort
         if ((log.Code & TaskFile.InterfaceCrc) == 0 || _queue.RequestAt(log.Tag).Attempts >= MaxAttempts)
             _queue.Blame(log.Tag, BlockStatus.IoError, log.Code, (log.Code & TaskFile.Located) != 0 ? log.Lba : null);
         else
-            _queue.Suspend(suspect: true);
+            _queue.CountAttempt(log.Tag);
         Enter(PortState.Ready);
     }
 
@@ -164,6 +164,7 @@ internal sealed partial class AhciPort
     {
         if (_hardware.Running) _hardware.Stop();
         _queue.Suspend(suspect: false);
+        _hardware.Unpark();
         _hardware.ResetLink();
         _jobs &= ~(PortJobs.Identify | PortJobs.ReadLog);
         Enter(PortState.Linking);
@@ -186,6 +187,8 @@ internal sealed partial class AhciPort
     {
         if (_state != PortState.Empty) GiveUp(problem);
         _resets = 0;
+        // The next disk's signature is a FIS.
+        _hardware.Unpark();
         _hardware.Acknowledge();
         Enter(PortState.Empty);
     }

@@ -1,6 +1,5 @@
 using Xinim.Ipc.Protocols;
 using Xinim.Ipc.Rings;
-using Xinim.Vfio;
 
 namespace Xinim.Drivers.Block.Ahci;
 
@@ -59,6 +58,7 @@ internal sealed partial class AhciPort : IControllerUnit
     private BlockDeviceInfo _info = new() { Features = BlockFeatures.Absent };
     private BlockHealth _health;
     private long _healthSince;
+    private bool _attached;
     private bool _resting;
     private bool _changed;
     private bool _unseen;
@@ -103,15 +103,21 @@ internal sealed partial class AhciPort : IControllerUnit
     /// <summary>Whatever has become of it is the first that anybody hears.</summary>
     public void ForgetChange() => _changed = false;
 
-    public void Attach(BufferTable buffers) => _intake.Attach(buffers);
+    public void Attach(BufferTable buffers)
+    {
+        _intake.Attach(buffers);
+        _attached = true;
+        Feed();
+    }
 
     /// <summary>The device has forgotten its commands after COMRESET, the controller before it [AHCI §10.4.2]; the disk is there again a little later.</summary>
     public void Detach()
     {
         _intake.Detach();
-        bool reset = _queue.InFlight;
-        if (reset) Relink();
+        _attached = false;
+        if (_queue.InFlight) Relink();
         _queue.Forget();
+        Feed();
     }
 
     public uint Submit(RingConsumer<BlockRequest> submitted)
@@ -129,7 +135,7 @@ internal sealed partial class AhciPort : IControllerUnit
     public uint Complete(RingProducer<BlockCompletion> completed)
     {
         uint told = _intake.HasRefusals ? _intake.TellRefusals(completed) : 0;
-        if (_look || (_queue.Mode != QueueMode.Idle && _queue.Hint())) Step();
+        if (_look || ((_queue.Mode != QueueMode.Idle || _state == PortState.Linking) && _queue.Hint())) Step();
         return told + _queue.Tell(completed);
     }
 
@@ -205,9 +211,6 @@ internal sealed partial class AhciPort : IControllerUnit
         }
     }
 
-    /// <summary>No commands, no FISes, no interrupts.</summary>
-    public void Quiesce() => _hardware.Quiesce();
-
     private void Serve()
     {
         switch (_queue.Look())
@@ -220,12 +223,24 @@ internal sealed partial class AhciPort : IControllerUnit
         Feed();
     }
 
-    /// <summary>An empty port gets what waits, then the driver's own commands; then it is the client's.</summary>
+    /// <summary>
+    /// An empty port gets what waits, then the driver's own commands; then it is the client's. Without a client it is parked: a disk of nobody's does no
+    /// DMA, and memory may come and go. (QEMU's multi-process machine maps all of it anew when a region is added; a port that runs meanwhile ends it.)
+    /// </summary>
     private void Feed()
     {
-        if (_queue.Mode != QueueMode.Idle || !_hardware.Running) return;
+        if (_queue.Mode != QueueMode.Idle || (!_hardware.Running && _state != PortState.Ready)) return;
+        bool wanted = _attached || _jobs != PortJobs.None;
+        if (wanted && !_hardware.Running)
+        {
+            _queue.Clear();
+            _hardware.Unpark();
+            _hardware.Start();
+        }
+
         if (_state == PortState.Ready && _queue.HasWaiting) _queue.GiveWaiting();
         else if (_jobs != PortJobs.None) Give(PortJob.First(_jobs));
+        else if (!wanted && _hardware.Running && _state == PortState.Ready) _hardware.Park();
     }
 
     private void Give(PortJobs job)

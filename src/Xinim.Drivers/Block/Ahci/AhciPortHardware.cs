@@ -84,13 +84,15 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
         Registers.Interrupts.Acknowledge(PortInterrupts.All);
     }
 
-    /// <summary>No interrupts, no commands, no FISes [AHCI §10.3.2].</summary>
-    public void Quiesce()
+    /// <summary>No commands, no FISes: no DMA of this port [AHCI §10.3.2].</summary>
+    public void Park()
     {
-        Registers.Enabled.Write(PortInterrupts.None);
         Stop();
         StopReceiving();
     }
+
+    /// <summary>FISes are received again; <see cref="Start"/> does the rest.</summary>
+    public void Unpark() => Registers.Command.Set(PortCommand.ReceiveEnable);
 
     private void StopReceiving()
     {

@@ -2,7 +2,6 @@ using System.Numerics;
 using Xinim.Ipc.Protocols;
 using Xinim.Ipc.Rings;
 using Xinim.Vfio;
-using Xinim.Vfio.Dma;
 
 namespace Xinim.Drivers.Block.Ahci;
 
@@ -166,15 +165,19 @@ internal sealed class AhciQueue
     }
 
     /// <summary>The controller has forgotten all commands; requests wait to be given again.</summary>
-    /// <param name="suspect">They may all have failed: each has so many attempts.</param>
+    /// <param name="suspect">Each of those that were out may be the one that failed.</param>
     public void Suspend(bool suspect)
     {
-        if (InFlight) _waiting |= _issued;
+        uint given = InFlight ? _issued : 0;
         if (Mode == QueueMode.Job) _memory.List[0].SetTable(_memory.TableOf(0));
+        _waiting |= given;
         _issued = 0;
         Mode = QueueMode.Idle;
-        for (uint rest = suspect ? _waiting : 0; rest != 0; rest &= rest - 1) _requests[BitOperations.TrailingZeroCount(rest)].Attempts++;
+        for (; suspect && given != 0; given &= given - 1) CountAttempt(BitOperations.TrailingZeroCount(given));
     }
+
+    /// <summary>It was given in vain.</summary>
+    public void CountAttempt(int slot) => _requests[slot].Attempts++;
 
     /// <summary>What waits is given one by one and not queued, until nothing waits.</summary>
     public void GoAlone() => _alone = _waiting != 0;

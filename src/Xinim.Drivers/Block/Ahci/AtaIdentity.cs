@@ -56,7 +56,7 @@ internal readonly record struct AtaIdentity
 
     public bool WriteCacheOn { get; private init; }
 
-    public bool Smart { get; private init; }
+    public bool Smart { get; init; }
 
     public bool PowerManagement { get; private init; }
 
