@@ -84,7 +84,7 @@ public sealed class BlockIntake
                 return true;
             }
 
-            Refuse(first.Cookie, status);
+            Refuse(first.Cookie, Info.Has(BlockFeatures.Absent) ? BlockStatus.NoMedium : status);
             _skipping = !whole;
             ring.Release(_elements);
         }

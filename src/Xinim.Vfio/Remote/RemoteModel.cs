@@ -13,6 +13,7 @@ public sealed partial class RemoteModel
     /// <summary>What a device in the configuration starts with.</summary>
     public const string Prefix = "remote:";
 
+    private const string BadSector = "bad-sector=";
     private const string DeviceId = "dev";
     private const string NetdevId = "net";
 
@@ -46,7 +47,10 @@ public sealed partial class RemoteModel
     /// <summary>Reads a device from the configuration.</summary>
     /// <param name="device"><c>remote:MODEL</c>.</param>
     /// <param name="netdev"><c>user</c> or <c>socket</c> with options, as for QEMU's -netdev: <c>socket,udp=127.0.0.1:9001,localaddr=127.0.0.1:9000</c>.</param>
-    /// <param name="drives">Each the absolute path of a raw image, with <c>,read-only=on</c> if need be, or <c>null-co,size=BYTES</c> for a disk that reads as zeroes.</param>
+    /// <param name="drives">
+    /// Each the absolute path of a raw image, or <c>null-co,size=BYTES</c> for a disk that reads as zeroes. Behind a path <c>,read-only=on</c>, <c>,discard=unmap</c> (what is discarded
+    /// frees space) or <c>,bad-sector=N</c> (reads and writes of the 512-byte sector N fail).
+    /// </param>
     /// <param name="properties">Properties of the model such as <c>mac</c>, <c>serial</c>.</param>
     /// <param name="ports">For <c>virtio-serial-pci</c> only.</param>
     /// <exception cref="LinuxException">A word is not what it should be; the message names it.</exception>
@@ -102,9 +106,16 @@ public sealed partial class RemoteModel
 
     private static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
 
-    private static string BlockDevice(string drive, int index) => drive.StartsWith('/')
-        ? $"driver=raw,node-name=drive{Number(index)},file.driver=file,file.filename={drive}"
-        : $"driver=null-co,node-name=drive{Number(index)},read-zeroes=on,{drive["null-co,".Length..]}";
+    private static string BlockDevice(string drive, int index)
+    {
+        string[] words = drive.Split(',');
+        string node = $"node-name=drive{Number(index)}";
+        if (!drive.StartsWith('/')) return $"driver={words[0]},{node},read-zeroes=on,{string.Join(',', words[1..])}";
+        if (words.Length == 1 || !words[1].StartsWith(BadSector, StringComparison.Ordinal)) return $"driver=raw,{node},file.driver=file,file.filename={drive}";
+        string sector = words[1][BadSector.Length..];
+        return $"driver=raw,{node},file.driver=blkdebug,file.image.driver=file,file.image.filename={words[0]},"
+            + $"file.inject-error.0.event=read_aio,file.inject-error.0.sector={sector},file.inject-error.1.event=write_aio,file.inject-error.1.sector={sector}";
+    }
 
     private string Device()
     {
@@ -124,7 +135,7 @@ public sealed partial class RemoteModel
     [GeneratedRegex(@"^(user(,(net|host|dhcpstart|dns|restrict)=[0-9a-z./:-]+)*|socket(,(udp|localaddr|listen|connect|mcast)=[0-9A-Za-z.:\[\]-]+)+)\z")]
     private static partial Regex NetdevPattern();
 
-    [GeneratedRegex(@"^(/[0-9A-Za-z_./-]+(,read-only=on)?|null-co,size=[0-9]{1,18}(,latency-ns=[0-9]{1,12})?)\z")]
+    [GeneratedRegex(@"^(/[0-9A-Za-z_./-]+(,read-only=on|,discard=unmap|,bad-sector=[0-9]{1,18})?|null-co,size=[0-9]{1,18}(,latency-ns=[0-9]{1,12})?)\z")]
     private static partial Regex DrivePattern();
 
     [GeneratedRegex(@"^[a-z][a-z0-9_-]{0,63}\z")]

@@ -8,7 +8,7 @@ namespace Xinim.TestKit.Remote;
 
 /// <summary>One of QEMU's device models in a process of its own, with drivers in this one that follow each other as a supervisor has them follow.</summary>
 public sealed class QemuSeat<TDriver> : IDisposable
-    where TDriver : class, IDeviceDriver
+    where TDriver : class, IDriver
 {
     private readonly QemuDevice _qemu;
     private readonly Func<DriverContext, TDriver> _make;

@@ -1,0 +1,102 @@
+using Xinim.Vfio;
+using Xinim.Vfio.Dma;
+using Xinim.Vfio.Registers;
+
+namespace Xinim.Drivers.Block.Ahci;
+
+/// <summary>One port's registers in the orders that the manual asks for [AHCI §10]. Nothing here knows of requests.</summary>
+internal sealed class AhciPortHardware(AhciPortRegisters registers, string name, uint speed)
+{
+    private static readonly TimeSpan s_stopLimit = TimeSpan.FromMilliseconds(500); // [AHCI §10.3.2]
+    private static readonly TimeSpan s_resetTime = TimeSpan.FromMilliseconds(1); // [AHCI §10.4.2]
+
+    private readonly LinkControl _idle = LinkControl.NoSaving | (LinkControl)(speed << (int)LinkControl.SpeedShift);
+
+    public AhciPortRegisters Registers { get; } = registers;
+
+    /// <summary>Commands are fetched.</summary>
+    public bool Running { get; private set; }
+
+    /// <summary>A device that talks [AHCI §3.3.10].</summary>
+    public bool LinkUp => (Registers.Link.Read() & LinkStatus.DetectMask) == LinkStatus.Established;
+
+    /// <summary>Something is there, though it may not talk yet [AHCI §3.3.10].</summary>
+    public bool LinkSeen => (Registers.Link.Read() & LinkStatus.DetectMask) != 0;
+
+    /// <summary>1.5, 3 or 6 Gbit/s [AHCI §3.3.10].</summary>
+    public string Speed => ((uint)(Registers.Link.Read() & LinkStatus.SpeedMask) >> 4) switch
+    {
+        1 => "1.5 Gbit/s",
+        2 => "3 Gbit/s",
+        3 => "6 Gbit/s",
+        _ => "unknown speed",
+    };
+
+    /// <summary>The port's memory, FIS reception on, and the link awake; after a reset of the controller [AHCI §10.1.2, §10.3.2].</summary>
+    public void SetUp(Iova commandList, Iova received)
+    {
+        Running = false;
+        StopReceiving();
+        Registers.CommandListLow.Write(commandList.Low);
+        Registers.CommandListHigh.Write(commandList.High);
+        Registers.ReceivedLow.Write(received.Low);
+        Registers.ReceivedHigh.Write(received.High);
+        Registers.LinkControl.Write(_idle);
+        Acknowledge();
+        PortCommand command = Registers.Command.Read() & ~PortCommand.StateMask;
+        if ((command & PortCommand.ColdPresence) != 0) command |= PortCommand.PowerOn;
+        // Reception must be on before the device sends its signature, or that is lost; on from spin-up it is never too late [AHCI §10.1.2].
+        Registers.Command.Write(command | PortCommand.ReceiveEnable);
+        Registers.Command.Write(command | PortCommand.ReceiveEnable | PortCommand.SpinUp | PortCommand.Active);
+        Registers.Enabled.Write(PortInterrupts.Wanted);
+    }
+
+    /// <summary>Commands are fetched from now on; the device is there and neither BSY nor DRQ is set [AHCI §10.3.1].</summary>
+    public void Start()
+    {
+        Acknowledge();
+        Registers.Command.Set(PortCommand.Start);
+        Running = true;
+    }
+
+    /// <summary>No command is fetched any more; what was issued is forgotten by the controller [AHCI §10.3.1, §3.3.14].</summary>
+    /// <exception cref="DeviceFaultException">The port does not stop: the controller has to be reset [AHCI §10.4.2].</exception>
+    public void Stop()
+    {
+        Running = false;
+        Registers.Command.Clear(PortCommand.Start);
+        Wait.Until(() => (Registers.Command.Read() & PortCommand.ListRunning) == 0, s_stopLimit, $"PxCMD.CR = 0 of {name} [AHCI §10.3.1]");
+    }
+
+    /// <summary>COMRESET: the device forgets every command, and says later that it is there [AHCI §10.4.2]. The port is stopped.</summary>
+    public void ResetLink()
+    {
+        Registers.LinkControl.Write(_idle | LinkControl.Reset);
+        Wait.Pause(s_resetTime);
+        Registers.LinkControl.Write(_idle);
+        Acknowledge();
+    }
+
+    /// <summary>Errors and interrupts of the past; the latter only while the former are clear [AHCI §3.3.5].</summary>
+    public void Acknowledge()
+    {
+        Registers.Errors.Acknowledge(uint.MaxValue);
+        Registers.Interrupts.Acknowledge(PortInterrupts.All);
+    }
+
+    /// <summary>No commands, no FISes: no DMA of this port [AHCI §10.3.2].</summary>
+    public void Park()
+    {
+        Stop();
+        StopReceiving();
+    }
+
+    /// <summary>FISes are received again; <see cref="Start"/> does the rest.</summary>
+    public void Unpark() => Registers.Command.Set(PortCommand.ReceiveEnable);
+
+    private void StopReceiving()
+    {
+        Registers.Command.Clear(PortCommand.ReceiveEnable);
+        Wait.Until(() => (Registers.Command.Read() & PortCommand.ReceiveRunning) == 0, s_stopLimit, $"PxCMD.FR = 0 of {name} [AHCI §10.3.2]");
+    }
+}
