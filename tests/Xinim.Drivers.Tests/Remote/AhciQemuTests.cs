@@ -128,6 +128,25 @@ public sealed class AhciQemuTests : IDisposable
         }
     }
 
+    /// <summary>Every port and every slot, all at once.</summary>
+    [Fact]
+    public void Max()
+    {
+        using QemuController controller = new("ich9-ahci", [.. Enumerable.Repeat("null-co,size=1073741824,latency-ns=1000000", 6)], context => new AhciDriver(context));
+        controller.Start();
+        List<(UnitClient Client, ulong Cookie)> asked = [];
+        foreach (UnitClient client in controller.Clients)
+        {
+            client.Memory.Fill(0x5a);
+            for (int i = 0; i < 40; i++) asked.Add((client, client.Submit(BlockOperation.Read, (ulong)(8 * i), 8, i * 4096, 4096)));
+            client.Poll();
+        }
+
+        foreach ((UnitClient client, ulong cookie) in asked) Assert.Equal(BlockStatus.Ok, client.Await(cookie).Status);
+        Assert.All(controller.Clients, client => Assert.Equal(-1, client.Memory[..(40 * 4096)].IndexOfAnyExcept((byte)0)));
+        Assert.All(controller.Units, unit => Assert.Equal((40ul, false), (unit.Statistics.Reads, unit.Busy)));
+    }
+
     /// <summary>QEMU's reset/pending_callback: the controller is reset with writes in flight, and both areas are looked at afterwards.</summary>
     [Fact]
     public void Pending_callback()

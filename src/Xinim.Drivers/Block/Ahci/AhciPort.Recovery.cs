@@ -180,6 +180,7 @@ internal sealed partial class AhciPort
     private void Refuse(string problem)
     {
         GiveUp(problem);
+        _hardware.Park();
         Enter(PortState.Refused);
     }
 
@@ -187,8 +188,7 @@ internal sealed partial class AhciPort
     {
         if (_state != PortState.Empty) GiveUp(problem);
         _resets = 0;
-        // The next disk's signature is a FIS.
-        _hardware.Unpark();
+        _hardware.Park();
         _hardware.Acknowledge();
         Enter(PortState.Empty);
     }

@@ -5,7 +5,7 @@ namespace Xinim.Drivers.Block.Ahci;
 
 /// <summary>
 /// A port of the controller, and the disk there. Nothing in here waits for a disk: each step is taken when an interrupt, a poll or the timer finds
-/// that it can be. What goes wrong is in <c>AhciPort.Recovery.cs</c>.
+/// that it can be. What goes wrong is in <c>AhciPort.Recovery.cs</c>, what the driver itself wants of a disk in <c>AhciPort.Jobs.cs</c>.
 /// <code>
 /// state        | what happens                                    | then
 /// -------------|-------------------------------------------------|-----------------------------------------------------------
@@ -31,12 +31,10 @@ namespace Xinim.Drivers.Block.Ahci;
 internal sealed partial class AhciPort : IControllerUnit
 {
     private const uint AtaSignature = 0x0000_0101, PacketSignature = 0xeb14_0101, MultiplierSignature = 0x9669_0101, EnclosureSignature = 0xc33c_0101; // [SATA §11.4]
-    private const int HealthSeconds = 60;
 
     private static readonly TimeSpan s_linkLimit = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_readyLimit = TimeSpan.FromSeconds(30); // disks that start their motor [ACS §4.15]
     private static readonly TimeSpan s_presenceLimit = TimeSpan.FromMilliseconds(10); // a device answers COMRESET by then [SATA §8.4]
-    private static readonly TimeSpan s_jobLimit = TimeSpan.FromSeconds(1);
 
     private readonly AhciPortHardware _hardware;
     private readonly AhciMemory _memory;
@@ -51,13 +49,9 @@ internal sealed partial class AhciPort : IControllerUnit
     private readonly long _start;
     private PortState _state;
     private long _since;
-    private PortJobs _jobs;
-    private PortJobs _job;
-    private bool _jobFailed;
     private AtaIdentity? _disk;
     private BlockDeviceInfo _info = new() { Features = BlockFeatures.Absent };
     private BlockHealth _health;
-    private long _healthSince;
     private bool _attached;
     private bool _resting;
     private bool _changed;
@@ -147,18 +141,6 @@ internal sealed partial class AhciPort : IControllerUnit
         return changed;
     }
 
-    public void SetWriteCache(bool on)
-    {
-        if (!_info.Has(BlockFeatures.WriteCacheSwitch)) throw new ArgumentException($"{_name}: the disk has no write cache that can be switched (IDENTIFY word 82)");
-        Do(on ? PortJobs.CacheOn : PortJobs.CacheOff, "SET FEATURES");
-    }
-
-    public void SetPower(BlockPower mode)
-    {
-        if (_disk is not { PowerManagement: true } || mode is not (BlockPower.Idle or BlockPower.Standby)) throw new ArgumentException($"{_name}: the disk has no power mode '{mode}' (IDENTIFY word 82)");
-        Do(mode == BlockPower.Idle ? PortJobs.Idle : PortJobs.Standby, "the power mode");
-    }
-
     /// <summary>Completions that polls have seen interrupt nobody any more.</summary>
     /// <returns>False where there were none.</returns>
     public bool Arm()
@@ -179,6 +161,8 @@ internal sealed partial class AhciPort : IControllerUnit
         _hardware.Registers.Interrupts.Acknowledge(causes);
         _interrupts++;
         _unseen = false;
+        // Only PxSERR clears it [AHCI §3.3.5].
+        if ((causes & PortInterrupts.UnknownFis) != 0) _hardware.Registers.Errors.Acknowledge(AhciPortHardware.UnknownFis);
         if ((causes & PortInterrupts.LinkChanges) != 0) OnLinkChange();
         if ((causes & PortInterrupts.Fatal) != 0 && _hardware.Running) Recover(causes);
         Step();
@@ -191,11 +175,7 @@ internal sealed partial class AhciPort : IControllerUnit
         if (_state != PortState.Empty && !_hardware.LinkUp) OnLinkChange();
         Step();
         if (_hardware.Running && _queue.Mode != QueueMode.Idle) CheckProgress();
-        if (_state != PortState.Ready || _disk is not { Smart: true } || _resting) return;
-        if (_healthSince != 0 && _clock.GetElapsedTime(_healthSince).TotalSeconds < HealthSeconds) return;
-        _healthSince = _clock.GetTimestamp();
-        _jobs |= PortJobs.SmartStatus | PortJobs.SmartData;
-        Feed();
+        if (_state == PortState.Ready && _disk is { Smart: true } && !_resting) AskHealth();
     }
 
     /// <summary>Takes the steps that can be taken.</summary>
@@ -204,7 +184,7 @@ internal sealed partial class AhciPort : IControllerUnit
         _look = false;
         switch (_state)
         {
-            case PortState.Empty: if (_hardware.LinkUp) Enter(PortState.Linking); break;
+            case PortState.Empty: if (_hardware.LinkUp) Welcome(); break;
             case PortState.Linking: Link(); break;
             case PortState.Refused: break;
             default: Serve(); break;
@@ -224,7 +204,7 @@ internal sealed partial class AhciPort : IControllerUnit
     }
 
     /// <summary>
-    /// An empty port gets what waits, then the driver's own commands; then it is the client's. Without a client it is parked: a disk of nobody's does no
+    /// An empty port gets what waits, then the driver's own commands; then it is the client's. Without a client, or a disk, it is parked: it does no
     /// DMA, and memory may come and go. (QEMU's multi-process machine maps all of it anew when a region is added; a port that runs meanwhile ends it.)
     /// </summary>
     private void Feed()
@@ -243,11 +223,10 @@ internal sealed partial class AhciPort : IControllerUnit
         else if (!wanted && _hardware.Running && _state == PortState.Ready) _hardware.Park();
     }
 
-    private void Give(PortJobs job)
+    private void Welcome()
     {
-        _job = job;
-        _queue.Now = _clock.GetTimestamp();
-        _queue.Give(PortJob.Command(job, out uint bytes), bytes);
+        _hardware.Unpark();
+        Enter(PortState.Linking);
     }
 
     /// <summary>Waits for the device's signature [AHCI §10.1.2, §10.3.1].</summary>
@@ -279,19 +258,6 @@ internal sealed partial class AhciPort : IControllerUnit
         Give(PortJobs.Identify);
     }
 
-    private void OnJobDone(PortJobs job)
-    {
-        switch (job)
-        {
-            case PortJobs.Identify: OnIdentified(); break;
-            case PortJobs.ReadLog: OnLog(); break;
-            case PortJobs.CacheOn or PortJobs.CacheOff: OnCacheSwitched(job == PortJobs.CacheOn); break;
-            case PortJobs.Standby: _resting = true; break;
-            case PortJobs.SmartStatus: _health.Verdict = AtaHealth.Judge(_queue.ReadLba()); Stamp(); break;
-            case PortJobs.SmartData: ReadHealth(); break;
-        }
-    }
-
     private void OnIdentified()
     {
         Span<ushort> words = stackalloc ushort[AtaIdentity.Words];
@@ -320,44 +286,6 @@ internal sealed partial class AhciPort : IControllerUnit
         bool lba48 = disk.Lba48 && _options.Lba48, dma = disk.Dma && _options.Dma;
         bool queued = disk.QueueDepth != 0 && _canQueue && _options.Queued && lba48 && dma;
         return new AtaModes(queued, dma, lba48, queued ? Math.Min(Math.Min(disk.QueueDepth, _slots), _options.Depth) : 1);
-    }
-
-    private void OnCacheSwitched(bool on)
-    {
-        BlockDeviceInfo info = _info;
-        info.Features = on ? info.Features | BlockFeatures.WriteCache : info.Features & ~BlockFeatures.WriteCache;
-        SetInfo(info);
-    }
-
-    private void ReadHealth()
-    {
-        Span<byte> data = stackalloc byte[AtaHealth.DataBytes];
-        CopyPage(data);
-        AtaHealth.Read(data, ref _health);
-        Stamp();
-    }
-
-    private void Stamp() => _health.ReadAt = Math.Max(1, (ulong)_clock.GetElapsedTime(_start).TotalSeconds);
-
-    private void CopyPage(Span<byte> to)
-    {
-        for (int i = 0; i < to.Length; i += 2)
-        {
-            ushort word = Volatile.Read(ref _memory.Page[(uint)i / 2]);
-            (to[i], to[i + 1]) = ((byte)word, (byte)(word >> 8));
-        }
-    }
-
-    /// <summary>Has a command done when the disk has finished what it has; a client waits so long.</summary>
-    /// <exception cref="ArgumentException">The disk refused it, or does not answer in time; then it may still do it.</exception>
-    private void Do(PortJobs job, string what)
-    {
-        _jobs |= job;
-        _jobFailed = false;
-        long start = _clock.GetTimestamp();
-        while ((_jobs & job) != 0 && _state != PortState.Empty && _clock.GetElapsedTime(start) < s_jobLimit) Step();
-        if (_jobFailed) throw new ArgumentException($"{_name}: the disk refuses {what}");
-        if ((_jobs & job) != 0) throw new ArgumentException($"{_name}: the disk is busy, {what} follows when it is not");
     }
 
     private void SetInfo(in BlockDeviceInfo info)

@@ -7,6 +7,9 @@ namespace Xinim.Drivers.Block.Ahci;
 /// <summary>One port's registers in the orders that the manual asks for [AHCI §10]. Nothing here knows of requests.</summary>
 internal sealed class AhciPortHardware(AhciPortRegisters registers, string name, uint speed)
 {
+    /// <summary>PxSERR.DIAG.F [AHCI §3.3.12].</summary>
+    public const uint UnknownFis = 1 << 25;
+
     private static readonly TimeSpan s_stopLimit = TimeSpan.FromMilliseconds(500); // [AHCI §10.3.2]
     private static readonly TimeSpan s_resetTime = TimeSpan.FromMilliseconds(1); // [AHCI §10.4.2]
 
@@ -32,7 +35,10 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
         _ => "unknown speed",
     };
 
-    /// <summary>The port's memory, FIS reception on, and the link awake; after a reset of the controller [AHCI §10.1.2, §10.3.2].</summary>
+    /// <summary>
+    /// The port's memory, and the link awake; after a reset of the controller [AHCI §10.1.2, §10.3.2]. FISes are not received yet: the first one, with the
+    /// device's signature, reaches the registers all the same [AHCI §3.3.7].
+    /// </summary>
     public void SetUp(Iova commandList, Iova received)
     {
         Running = false;
@@ -45,9 +51,8 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
         Acknowledge();
         PortCommand command = Registers.Command.Read() & ~PortCommand.StateMask;
         if ((command & PortCommand.ColdPresence) != 0) command |= PortCommand.PowerOn;
-        // Reception must be on before the device sends its signature, or that is lost; on from spin-up it is never too late [AHCI §10.1.2].
-        Registers.Command.Write(command | PortCommand.ReceiveEnable);
-        Registers.Command.Write(command | PortCommand.ReceiveEnable | PortCommand.SpinUp | PortCommand.Active);
+        Registers.Command.Write(command);
+        Registers.Command.Write(command | PortCommand.SpinUp | PortCommand.Active);
         Registers.Enabled.Write(PortInterrupts.Wanted);
     }
 

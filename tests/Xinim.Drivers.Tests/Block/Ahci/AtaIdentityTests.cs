@@ -99,7 +99,7 @@ public sealed class AtaIdentityTests
     {
         byte[] page = new byte[512];
         (page[0], page[2], page[3], page[4], page[10]) = (7, 0x41, 0x40, 9, 1);
-        page[511] = (byte)-(7 + 0x41 + 0x40 + 9 + 1);
+        page[511] = unchecked((byte)-(7 + 0x41 + 0x40 + 9 + 1));
         Assert.Equal(new QueuedErrorLog(7, (TaskFile)0x4041, 9 | (1ul << 40)), QueuedErrorLog.Parse(page));
         (page[0], page[511]) = (0x87, (byte)(page[511] - 0x80));
         Assert.Null(QueuedErrorLog.Parse(page));

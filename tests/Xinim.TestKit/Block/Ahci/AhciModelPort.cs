@@ -221,7 +221,6 @@ public sealed class AhciModelPort
         if ((value & ReceiveEnable) == 0 && (value & Start) != 0) Break("PxCMD.ST without FRE [AHCI §10.3.1]");
         uint running = (value & Start) != 0 && !_halted ? ListRunning : 0;
         this[Cmd] = (value & (Start | SpinUp | 4 | ReceiveEnable)) | running | ((value & ReceiveEnable) != 0 ? ReceiveRunning : 0);
-        if ((value & ReceiveEnable) != 0 && (before & ReceiveEnable) == 0 && Disk is { Ready: true } && (this[Ssts] & 0xf) == 3) SendSignature();
         if ((value & SpinUp) != 0 && (before & SpinUp) == 0 && _model.StaggeredSpinUp && Disk is not null) LinkUp();
     }
 
@@ -274,9 +273,9 @@ public sealed class AhciModelPort
         _model.Update();
     }
 
+    /// <summary>The first FIS reaches the registers without FRE too [AHCI §3.3.7].</summary>
     private void SendSignature()
     {
-        if ((this[Cmd] & ReceiveEnable) == 0) return;
         this[Sig] = Disk!.Signature;
         this[Tfd] = Good | 0x100;
         Send(0x40, 0x34u | ((uint)Good << 16) | (1u << 24), 0, 0);

@@ -1,0 +1,93 @@
+using Xinim.Ipc.Protocols;
+
+namespace Xinim.Drivers.Block.Ahci;
+
+/// <summary>Commands of the driver's own: each waits until the disk has nothing else, and then has it to itself.</summary>
+internal sealed partial class AhciPort
+{
+    private const int HealthSeconds = 60;
+    private static readonly TimeSpan s_jobLimit = TimeSpan.FromSeconds(1);
+
+    private PortJobs _jobs;
+    private PortJobs _job;
+    private bool _jobFailed;
+    private long _healthSince;
+
+    public void SetWriteCache(bool on)
+    {
+        if (!_info.Has(BlockFeatures.WriteCacheSwitch)) throw new ArgumentException($"{_name}: the disk has no write cache that can be switched (IDENTIFY word 82)");
+        Do(on ? PortJobs.CacheOn : PortJobs.CacheOff, "SET FEATURES");
+    }
+
+    public void SetPower(BlockPower mode)
+    {
+        if (_disk is not { PowerManagement: true } || mode is not (BlockPower.Idle or BlockPower.Standby)) throw new ArgumentException($"{_name}: the disk has no power mode '{mode}' (IDENTIFY word 82)");
+        Do(mode == BlockPower.Idle ? PortJobs.Idle : PortJobs.Standby, "the power mode");
+    }
+
+    private void Give(PortJobs job)
+    {
+        _job = job;
+        _queue.Now = _clock.GetTimestamp();
+        _queue.Give(PortJob.Command(job, out uint bytes), bytes);
+    }
+
+    private void OnJobDone(PortJobs job)
+    {
+        switch (job)
+        {
+            case PortJobs.Identify: OnIdentified(); break;
+            case PortJobs.ReadLog: OnLog(); break;
+            case PortJobs.CacheOn or PortJobs.CacheOff: OnCacheSwitched(job == PortJobs.CacheOn); break;
+            case PortJobs.Standby: _resting = true; break;
+            case PortJobs.SmartStatus: _health.Verdict = AtaHealth.Judge(_queue.ReadLba()); Stamp(); break;
+            case PortJobs.SmartData: ReadHealth(); break;
+        }
+    }
+
+    private void AskHealth()
+    {
+        if (_healthSince != 0 && _clock.GetElapsedTime(_healthSince).TotalSeconds < HealthSeconds) return;
+        _healthSince = _clock.GetTimestamp();
+        _jobs |= PortJobs.SmartStatus | PortJobs.SmartData;
+        Feed();
+    }
+
+    private void OnCacheSwitched(bool on)
+    {
+        BlockDeviceInfo info = _info;
+        info.Features = on ? info.Features | BlockFeatures.WriteCache : info.Features & ~BlockFeatures.WriteCache;
+        SetInfo(info);
+    }
+
+    private void ReadHealth()
+    {
+        Span<byte> data = stackalloc byte[AtaHealth.DataBytes];
+        CopyPage(data);
+        AtaHealth.Read(data, ref _health);
+        Stamp();
+    }
+
+    private void Stamp() => _health.ReadAt = Math.Max(1, (ulong)_clock.GetElapsedTime(_start).TotalSeconds);
+
+    private void CopyPage(Span<byte> to)
+    {
+        for (int i = 0; i < to.Length; i += 2)
+        {
+            ushort word = Volatile.Read(ref _memory.Page[(uint)i / 2]);
+            (to[i], to[i + 1]) = ((byte)word, (byte)(word >> 8));
+        }
+    }
+
+    /// <summary>Has a command done when the disk has finished what it has; a client waits so long.</summary>
+    /// <exception cref="ArgumentException">The disk refused it, or does not answer in time; then it may still do it.</exception>
+    private void Do(PortJobs job, string what)
+    {
+        _jobs |= job;
+        _jobFailed = false;
+        long start = _clock.GetTimestamp();
+        while ((_jobs & job) != 0 && _state != PortState.Empty && _clock.GetElapsedTime(start) < s_jobLimit) Step();
+        if (_jobFailed) throw new ArgumentException($"{_name}: the disk refuses {what}");
+        if ((_jobs & job) != 0) throw new ArgumentException($"{_name}: the disk is busy, {what} follows when it is not");
+    }
+}
