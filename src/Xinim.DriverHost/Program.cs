@@ -1,3 +1,4 @@
+using Xinim.Drivers.Block.Ahci;
 using Xinim.Drivers.Block.Virtio;
 using Xinim.Drivers.Console.Virtio;
 using Xinim.Drivers.Hosting;
@@ -6,6 +7,7 @@ using Xinim.Drivers.Network.Virtio;
 
 return DriverProcess.Run(new Dictionary<string, DriverEntry>
 {
+    ["ahci"] = DriverEntry.Controller(context => new AhciDriver(context)),
     ["e1000"] = DriverEntry.Network(context => new E1000Driver(context)),
     ["virtio-blk"] = DriverEntry.Block(context => new VirtioBlkDriver(context), VirtioBlkDriver.Vectors),
     ["virtio-net"] = DriverEntry.Network(context => new VirtioNetDriver(context), VirtioNetDriver.Vectors),

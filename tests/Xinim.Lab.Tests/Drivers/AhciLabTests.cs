@@ -1,0 +1,104 @@
+using System.Text;
+using Xinim.Block.Clients;
+using Xinim.Block.Ports;
+using Xinim.Lab.Tests.Vfio;
+using Xunit;
+
+namespace Xinim.Lab.Tests.Drivers;
+
+/// <summary>The lab's ICH9 AHCI controller on real VFIO: two disks behind one driver process, each for itself.</summary>
+[Collection(nameof(VfioLab))]
+[Trait("needs", "guest")]
+public sealed class AhciLabTests
+{
+    private const string Address = "0000:00:06.0", Controller = $"{Address}=sata0";
+
+    public AhciLabTests() => LabDevice.RequireLab();
+
+    [Fact]
+    public void What_is_behind_the_ports()
+    {
+        using LabDaemon daemon = new([Controller]);
+        (string Name, ulong Bytes, uint Block, string Serial, string Contents)[] expected =
+        [
+            ("sata0.0", 64 << 20, 512, "XINIM-DISK0", "xinim lab disk0\n"),
+            ("sata0.1", 32 << 20, 512, "XINIM-DISK1", "xinim lab disk1\n"),
+        ];
+        foreach ((string name, ulong bytes, uint block, string serial, string contents) in expected)
+        {
+            using BlockClient disk = LabDisk.Open(daemon, name);
+            Assert.Equal((bytes, block, serial), (disk.Info.Bytes, disk.Info.LogicalBlockBytes, disk.Info.Serial.ToString()));
+            using BlockBuffer first = disk.Rent(4096);
+            disk.Read(0, first);
+            Assert.Equal(contents, Encoding.ASCII.GetString(first.Span[..contents.Length]));
+        }
+
+        // The CD, a packet device, is refused by name.
+        Assert.Contains("port 2 of sata0 has no disk; there are sata0.0, sata0.1", Assert.Throws<BlockException>(() => LabDisk.Open(daemon, "sata0.2")).Message, StringComparison.Ordinal);
+        daemon.Await("port 2 has a packet device (ATAPI)", 1);
+    }
+
+    [Fact]
+    public async Task What_is_written_to_two_disks_is_there_though_their_driver_is_killed_again_and_again()
+    {
+        const int chunks = 192;
+        using LabDaemon daemon = new([Controller]);
+        using BlockClient first = LabDisk.Open(daemon, "sata0.0");
+        using BlockClient second = LabDisk.Open(daemon, "sata0.1");
+
+        await Task.WhenAll(
+            LabDisk.WriteAll(first, chunks, chunk =>
+            {
+                if (chunk % 24 == 12) daemon.KillDriver("sata0");
+            }),
+            LabDisk.WriteAll(second, chunks, _ => { }));
+
+        Assert.InRange(first.Recoveries, 1u, 8u);
+        LabDisk.AssertAll(first, chunks);
+        LabDisk.AssertAll(second, chunks);
+    }
+
+    [Fact]
+    public void Linux_reads_what_was_written_here_and_the_other_way_round()
+    {
+        using (LabDaemon daemon = new([Controller]))
+        {
+            using BlockClient disk = LabDisk.Open(daemon, "sata0.0");
+            using BlockBuffer buffer = disk.Rent(LabDisk.ChunkBytes);
+            LabDisk.Pattern(7).CopyTo(buffer.Span);
+            disk.Write(65536, buffer);
+            disk.Flush();
+        }
+
+        LabDevice.Shell("modprobe", "ahci");
+        LabDevice.Shell("sh", "-c", $"[ -e /sys/bus/pci/devices/{Address}/driver ] || echo {Address} > /sys/bus/pci/drivers_probe");
+        using (FileStream linux = File.Open(LabDisk.NodeOf(Address, "sd_mod"), FileMode.Open, FileAccess.ReadWrite))
+        {
+            byte[] read = new byte[LabDisk.ChunkBytes];
+            linux.Position = 65536 * 512;
+            linux.ReadExactly(read);
+            Assert.Equal(LabDisk.Pattern(7), read);
+            linux.Position = 70000 * 512;
+            linux.Write(LabDisk.Pattern(9));
+            linux.Flush(flushToDisk: true);
+        }
+
+        using LabDaemon again = new([Controller]);
+        using BlockClient reader = LabDisk.Open(again, "sata0.0");
+        using BlockBuffer back = reader.Rent(LabDisk.ChunkBytes);
+        reader.Read(70000, back);
+        Assert.True(back.Span.SequenceEqual(LabDisk.Pattern(9)));
+    }
+
+    [Fact]
+    public void A_wrong_request_costs_itself_only()
+    {
+        using LabDaemon daemon = new([Controller]);
+        using BlockClient disk = LabDisk.Open(daemon, "sata0.0");
+        using BlockBuffer buffer = disk.Rent(4096);
+        BlockIoException beyond = Assert.Throws<BlockIoException>(() => disk.Read(disk.Info.Blocks - 1, buffer));
+        Assert.Contains($"{disk.Info.Blocks - 1}", beyond.Message, StringComparison.Ordinal);
+        disk.Read(disk.Info.Blocks - 8, buffer);
+        Assert.Equal(0u, disk.Recoveries);
+    }
+}
