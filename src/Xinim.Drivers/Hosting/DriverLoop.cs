@@ -136,12 +136,18 @@ internal abstract class DriverLoop<TRings> : ServiceLoop
         if (regions.Exists(region => region.Id == _work.Id)) throw new ArgumentException($"region {_work.Id} is the driver's own");
         BufferTable buffers = new(grants, regions);
         unit.Attach(new AttachedClient<TRings>(message, what, Events, OpenRings), buffers);
-        _attached = Array.FindAll(_units, one => one.Client is not null);
+        FindAttached();
     }
 
     private void Detach(ServedUnit<TRings> unit)
     {
         unit.Detach();
-        _attached = Array.FindAll(_units, one => one.Client is not null);
+        FindAttached();
+    }
+
+    private void FindAttached()
+    {
+        _attached = Array.FindAll(_units, unit => unit.Client is not null);
+        SetClients(_attached.Length);
     }
 }

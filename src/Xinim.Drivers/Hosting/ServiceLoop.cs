@@ -41,6 +41,7 @@ internal abstract class ServiceLoop : IDriverLoop
     private bool _armed;
     private bool _quiet;
     private bool _running = true;
+    private int _idlePolls = IdlePolls;
 
     /// <param name="driver">Owned.</param>
     protected ServiceLoop(LoopSetup setup, IDriver driver)
@@ -73,10 +74,10 @@ internal abstract class ServiceLoop : IDriverLoop
             idle = LookForWork() switch
             {
                 Work.Client => 0,
-                Work.Device => IdlePolls,
+                Work.Device => _idlePolls,
                 _ => idle + 1,
             };
-            if (idle > IdlePolls && !_spin) Sleep();
+            if (idle > _idlePolls && !_spin) Sleep();
             // The client may wait for this very processor.
             else if (idle % PollsPerYield == PollsPerYield - 1) Thread.Yield();
             if (polls % PollsPerLook != 0) continue;
@@ -129,6 +130,9 @@ internal abstract class ServiceLoop : IDriverLoop
 
     /// <summary>Unmaps what clients share with the driver.</summary>
     protected abstract void DropClients();
+
+    /// <summary>A pass looks at the rings of so many clients, and takes as many times as long: the wait before sleeping stays what it is.</summary>
+    protected void SetClients(int count) => _idlePolls = IdlePolls / Math.Max(1, count);
 
     /// <summary>Tells the supervisor something unasked.</summary>
     /// <param name="unit">What it concerns.</param>

@@ -88,6 +88,25 @@ public sealed class ControllerTests : IDisposable
         Assert.Equal([null, 61, null], report.Disks!.Select(disk => disk.Health?.Temperature));
     }
 
+    [Fact]
+    public void Whoever_breaks_his_rings_twice_is_shut_out_and_the_others_lose_nothing()
+    {
+        using BlockClient good = _machine.Open("sata0.4");
+        using BlockBuffer buffer = good.Rent(4096);
+        using HostileBlockClient bad = new(_machine.Socket, "sata0.0");
+        bad.BreakRings();
+        bad.AwaitReopened();
+        good.Read(0, buffer);
+        Assert.Equal(1u, good.Recoveries);
+        bad.BreakRings();
+        Assert.Contains("the driver refused its rings", bad.AwaitClosed(), StringComparison.Ordinal);
+        good.Read(0, buffer);
+        Assert.Equal(1u, good.Recoveries);
+        using BlockClient next = _machine.Open("sata0.0");
+        using BlockBuffer other = next.Rent(4096);
+        next.Read(0, other);
+    }
+
     private BlockException Failure(BlockClient disk, BlockBuffer buffer)
     {
         BlockException? failure = null;
