@@ -308,7 +308,8 @@ public sealed class AhciQemuTests : IDisposable
         Assert.Equal((BlockVerdict.Good, 31), (health.Verdict, health.Temperature));
         controller.Units[0].SetWriteCache(false);
         Assert.False(controller.Units[0].Info.Has(BlockFeatures.WriteCache));
-        controller.Units[0].SetPower(BlockPower.Standby);
+        // Its disks do not say that they have power modes.
+        Assert.Throws<ArgumentException>(() => controller.Units[0].SetPower(BlockPower.Standby));
         Assert.Equal(BlockStatus.Ok, controller.Clients[0].Run(BlockOperation.Read, 0, 1, 0, Sector));
     }
 

@@ -132,6 +132,7 @@ internal sealed class AhciHardware
     {
         AhciPortRegisters[] running = [.. _ports.Where((port, number) => (Implemented & (1u << number)) != 0 && (port.Command.Read() & (PortCommand.Start | PortCommand.ReceiveEnable)) != 0)];
         Stop(PortCommand.Start, PortCommand.ListRunning);
+        foreach (AhciPortRegisters port in running) AhciPortHardware.Drain(port, s_stopLimit);
         Stop(PortCommand.ReceiveEnable, PortCommand.ReceiveRunning);
 
         void Stop(PortCommand bit, PortCommand state)

@@ -227,6 +227,8 @@ internal sealed partial class AhciPort : IControllerUnit
     {
         _hardware.Unpark();
         Enter(PortState.Linking);
+        // A signature that was there before FISes are received interrupts nobody.
+        Link();
     }
 
     /// <summary>Waits for the device's signature [AHCI §10.1.2, §10.3.1].</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Xinim.Vfio;
 using Xinim.Vfio.Dma;
 using Xinim.Vfio.Registers;
@@ -10,6 +11,7 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
     /// <summary>PxSERR.DIAG.F [AHCI §3.3.12].</summary>
     public const uint UnknownFis = 1 << 25;
 
+    private static readonly TimeSpan s_drainLimit = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan s_stopLimit = TimeSpan.FromMilliseconds(500); // [AHCI §10.3.2]
     private static readonly TimeSpan s_resetTime = TimeSpan.FromMilliseconds(1); // [AHCI §10.4.2]
 
@@ -71,6 +73,17 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
         Running = false;
         Registers.Command.Clear(PortCommand.Start);
         Wait.Until(() => (Registers.Command.Read() & PortCommand.ListRunning) == 0, s_stopLimit, $"PxCMD.CR = 0 of {name} [AHCI §10.3.1]");
+        Drain(Registers, s_drainLimit);
+    }
+
+    /// <summary>
+    /// PxSACT and PxCI are clear when the port has stopped [AHCI §3.3.13, §3.3.14]. QEMU 7.2 clears them when the commands are done, and a reset before
+    /// that can hang it; so it gets a moment, and no complaint when it needs longer.
+    /// </summary>
+    public static void Drain(AhciPortRegisters registers, TimeSpan limit)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while ((registers.Active.Read() | registers.Issue.Read()) != 0 && Stopwatch.GetElapsedTime(start) < limit) Wait.Pause(TimeSpan.FromMicroseconds(50));
     }
 
     /// <summary>COMRESET: the device forgets every command, and says later that it is there [AHCI §10.4.2]. The port is stopped.</summary>
