@@ -16,5 +16,10 @@ internal sealed record WorkloadOptions
     public static TimeSpan StallLimit { get; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>What a target can bear: everything is slower in the guest.</summary>
-    public static WorkloadOptions For(FaultsOptions options) => options.Target == "vfio" ? new WorkloadOptions { Rate = 500 } : new WorkloadOptions();
+    public static WorkloadOptions For(FaultsOptions options)
+    {
+        WorkloadOptions usual = options.Target == "vfio" ? new WorkloadOptions { Rate = 500 } : new WorkloadOptions();
+        // As fast as it goes, with as many on their way as the sockets of the wire hold.
+        return options.KillEvery is null ? usual : usual with { Rate = 0, Window = 64, Buffers = 1024 };
+    }
 }
