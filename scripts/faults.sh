@@ -80,6 +80,6 @@ export XINIM_LAB_OUT="$ROOT/artifacts/faults/lab"
 mkdir -p "$XINIM_LAB_OUT"
 # The guest has two NICs with a cable between them; two of its virtio NICs get one.
 cable=()
-if [[ "$DEVICE" == virtio-net ]]; then cable=(--nic-backend virtio-packed=hubport,hubid=1 --nic-backend virtio-plain=hubport,hubid=1); fi
+if [[ "$DEVICE" == virtio-net ]]; then cable=(--nic-backend 'virtio-packed=hubport,hubid=1' --nic-backend 'virtio-plain=hubport,hubid=1'); fi
 exec "$ROOT/scripts/lab.sh" --timeout "${XINIM_FAULTS_TIMEOUT:-1800}" "${cable[@]}" \
   -- "$ROOT/scripts/faults.sh" "$@"

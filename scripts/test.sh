@@ -149,6 +149,8 @@ campaign() {
 campaigns_here() {
   campaign native --count 1000 --duration 50
   campaign models --target model --count 20000 --duration 30
+  campaign models-virtio-net --target model --device virtio-net --count 5000 --duration 15
+  campaign models-virtio-blk --target model --device virtio-blk --count 5000 --duration 15
   campaign virtio-net --device virtio-net --count 1000 --duration 20
   campaign virtio-blk --device virtio-blk --count 1000 --duration 20
   campaign vhost-user-blk --device vhost-user-blk --count 1000 --duration 15

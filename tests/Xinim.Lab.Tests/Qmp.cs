@@ -27,6 +27,8 @@ internal sealed class Qmp : IDisposable
         Assert.SkipUnless(Environment.GetEnvironmentVariable("XINIM_LAB_QMP") == "1", "plugs devices: scripts/lab.sh --guest-qmp -- …");
         _port = new FileStream(Port, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
         LabDevice.Shell("stty", "-F", Port, "raw", "-echo");
+        // Until then the terminal has echoed what QEMU said: a byte that no text has makes its parser forget that.
+        _port.Write([0xff, (byte)'\n']);
         // Refused by a QEMU that knows us already.
         Send("qmp_capabilities", null, required: false);
     }

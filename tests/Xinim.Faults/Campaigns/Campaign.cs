@@ -21,7 +21,7 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
     private const int SampleEvery = 50;
 
     /// <summary>More than the wire can have held when the fault struck, so that a driver must have moved some of them.</summary>
-    private static readonly ulong s_proof = new WorkloadOptions().Window + 8;
+    private static readonly ulong s_proof = WorkloadOptions.UsualWindow + 8;
 
     private readonly Dictionary<DeviceTarget, int> _faultsOfDriver = [];
     private readonly HashSet<DeviceTarget> _tainted = [];
