@@ -18,13 +18,13 @@ recovery took and whether any invariant broke. The last line is the verdict; the
 
   --target T        remote: QEMU's device models, here (default)
                     model: device models of the tests and the driver's code in one process; tens of thousands a minute
-                    vfio: two NICs whose cables are connected, in the lab's guest
+                    vfio: two NICs whose cables are connected, or a disk, in the lab's guest
   --count N         faults (default 500)
   --seed S          chooses kinds and places (default 1)
   --first N         number of the first fault: repeats a part of a campaign
   --kinds A,B,...   only these kinds; an unknown name lists them
-  --device NAME     device model (default remote:e1000e; with --recovery remote:e1000), or two PCI addresses A,B of which the first
-                    is the one that suffers
+  --device NAME     device model (default remote:e1000e; with --recovery remote:e1000), virtio-net, virtio-blk or vhost-user-blk; in
+                    the guest virtio-net, virtio-blk, two PCI addresses A,B of which the first is the one that suffers, or one of a disk
   --duration S      end after so many seconds
   --jobs N          N campaigns beside each other, each with its part of the numbers; one result (only with --target model)
   --per-driver N    faults without effect until a driver is replaced (default 10; 1: effects are of that very fault)
@@ -54,12 +54,14 @@ build() {
   mv "$STAMP.started" "$STAMP"
 }
 
-TARGET=remote previous=''
+TARGET=remote DEVICE='' previous=''
 for argument in "$@"; do
   case "$previous $argument" in
     *' -h' | *' --help') usage && exit 0 ;;
     '--target '*) TARGET="$argument" ;;
     *' --target='*) TARGET="${argument#*=}" ;;
+    '--device '*) DEVICE="$argument" ;;
+    *' --device='*) DEVICE="${argument#*=}" ;;
   esac
   previous="$argument"
 done
@@ -76,6 +78,8 @@ build
 "$ROOT/scripts/install.sh" lab
 export XINIM_LAB_OUT="$ROOT/artifacts/faults/lab"
 mkdir -p "$XINIM_LAB_OUT"
-# The guest has two NICs with a cable between them.
-exec "$ROOT/scripts/lab.sh" --timeout "${XINIM_FAULTS_TIMEOUT:-1800}" \
+# The guest has two NICs with a cable between them; two of its virtio NICs get one.
+cable=()
+if [[ "$DEVICE" == virtio-net ]]; then cable=(--nic-backend 'virtio-packed=hubport,hubid=1' --nic-backend 'virtio-plain=hubport,hubid=1'); fi
+exec "$ROOT/scripts/lab.sh" --timeout "${XINIM_FAULTS_TIMEOUT:-1800}" "${cable[@]}" \
   -- "$ROOT/scripts/faults.sh" "$@"

@@ -41,7 +41,7 @@ readonly OUTPUT_LIMIT=$((4 * 1024 * 1024))
 readonly MAX_BOOTS=3
 
 TIMEOUT=600 BOOTS=0 MEMORY=4G CPUS=2 HUGEPAGES=128 IOMMU=1 DEVICES=1 VERBOSE=0 REFRESH=0
-ACCEL=auto QMP='' APPEND='' SERIAL_LOG=''
+ACCEL=auto QMP='' GUEST_QMP=0 APPEND='' SERIAL_LOG=''
 EXTRA_QEMU=() EXTRA_ENV=() COMMAND=()
 SCRATCH='' PIDS=()
 
@@ -67,6 +67,8 @@ Files that it writes beneath $XINIM_LAB_OUT come back to the host (default: arti
                         medium: for benchmarks)
   --console-backend B   -chardev arguments for the virtio console (default: null), e.g. file,path=/tmp/console
   --qmp PATH            QEMU's control socket, for hot-plug from the host
+  --guest-qmp           the same in the guest, as /dev/ttyS1, with a network (net-plug) and a disk (disk-plug) for devices to be plugged
+                        (XINIM_LAB_QMP=1 tells COMMAND; who has it can do to the host what QEMU can)
   --qemu 'ARGS'         more arguments for QEMU, split like a shell would (quotes work, nothing is expanded)
   --append 'ARGS'       more arguments for the guest's kernel
   --accel kvm|tcg       instead of probing for a KVM that works
@@ -139,6 +141,7 @@ parse_arguments() {
       --help | -h) usage && exit 0 ;;
       --no-iommu) IOMMU=0 && shift ;;
       --no-devices) DEVICES=0 && shift ;;
+      --guest-qmp) GUEST_QMP=1 && shift ;;
       --verbose) VERBOSE=1 && shift ;;
       --refresh) REFRESH=1 && shift ;;
       --) shift && COMMAND=("$@") && break ;;
@@ -180,10 +183,11 @@ guest_environment() {
   printf '%s\0' "PATH=$PATH" "HOME=${HOME:-/root}" USER=root LOGNAME=root SHELL=/bin/bash TERM=dumb XINIM_LAB=1
   for name in $(compgen -e); do
     case "$name" in
-      XINIM_LAB | XINIM_LAB_OUT) ;;
+      XINIM_LAB | XINIM_LAB_OUT | XINIM_LAB_QMP) ;;
       XINIM_* | DOTNET_* | LANG | LC_* | TZ) printf '%s\0' "$name=${!name}" ;;
     esac
   done
+  if ((GUEST_QMP)); then printf '%s\0' XINIM_LAB_QMP=1; fi
   printf '%s\0' "XINIM_LAB_OUT=$OUT" "${EXTRA_ENV[@]}"
 }
 

@@ -101,6 +101,13 @@ run_here() {
   done
 }
 
+# On VFIO; of the virtio drivers storms of kills.
+campaigns_in_lab() {
+  campaign lab --target vfio --count 100 --duration 20
+  campaign lab-virtio-net --target vfio --device virtio-net --kinds kill --count 30
+  campaign lab-virtio-blk --target vfio --device virtio-blk --kinds kill --count 30
+}
+
 # Runs the lab's tests in one guest. $1: name of the result, the rest: filters, "--", options of lab.sh.
 run_guest() {
   local name="$1" status=0 filters=()
@@ -120,7 +127,7 @@ run_in_lab() {
   install_group lab
   mkdir -p "$RESULTS/lab"
   # 6 GiB: with less there is no whole free GiB for a page of that size.
-  run_guest "$LAB" -trait- needs=no-iommu -- --memory 6G --timeout 900
+  run_guest "$LAB" -trait- needs=no-iommu -- --guest-qmp --memory 6G --timeout 1200
   run_guest "$LAB.NoIommu" -trait needs=no-iommu -- --no-iommu
 }
 
@@ -143,6 +150,11 @@ campaign() {
 campaigns_here() {
   campaign native --count 1000 --duration 50
   campaign models --target model --count 20000 --duration 30
+  campaign models-virtio-net --target model --device virtio-net --count 5000 --duration 15
+  campaign models-virtio-blk --target model --device virtio-blk --count 5000 --duration 15
+  campaign virtio-net --device virtio-net --count 1000 --duration 20
+  campaign virtio-blk --device virtio-blk --count 1000 --duration 20
+  campaign vhost-user-blk --device vhost-user-blk --count 1000 --duration 15
 }
 
 case "${1:-all}" in
@@ -161,7 +173,7 @@ case "${1:-all}" in
     build
     publish
     run_in_lab
-    campaign lab --target vfio --count 100 --duration 20
+    campaigns_in_lab
     ;;
   all)
     install_group remote
@@ -170,7 +182,7 @@ case "${1:-all}" in
     run_here -trait- needs=guest
     campaigns_here
     run_in_lab
-    campaign lab --target vfio --count 100 --duration 20
+    campaigns_in_lab
     ;;
   -h | --help) usage && exit 0 ;;
   *) usage >&2 && exit 2 ;;

@@ -115,6 +115,17 @@ add_standard_devices() {
   add_nic 0xd cable1 e1000e 0d
 }
 
+# QEMU's control socket as a serial port of the guest: QEMU is its own client. $1: a scratch folder.
+add_guest_qmp() {
+  local socket
+  socket="$(escape_commas "$1/qmp")"
+  truncate -s 32M "$1/disk-plug.img"
+  QEMU_ARGS+=(-chardev "socket,id=qmp-server,path=$socket,server=on,wait=off" -mon chardev=qmp-server,mode=control
+    -chardev "socket,id=qmp-guest,path=$socket" -serial chardev:qmp-guest
+    -netdev user,id=net-plug
+    -blockdev "driver=raw,node-name=disk-plug,file.driver=file,file.filename=$(escape_commas "$1/disk-plug.img")")
+}
+
 # Fills QEMU_ARGS. $1: a scratch folder; $2: the control share; $3: XINIM_LAB_OUT.
 describe_machine() {
   add_core "$1/serial.log"
@@ -122,6 +133,7 @@ describe_machine() {
   if ((IOMMU)); then QEMU_ARGS+=(-device intel-iommu,intremap=on,caching-mode=on); fi
   add_shares "$2" "$3"
   if ((DEVICES)); then add_standard_devices "$1"; fi
+  if ((GUEST_QMP)); then add_guest_qmp "$1"; fi
   if [[ -n "$QMP" ]]; then QEMU_ARGS+=(-qmp "unix:$(escape_commas "$QMP"),server=on,wait=off"); fi
   QEMU_ARGS+=("${EXTRA_QEMU[@]}")
 }

@@ -54,7 +54,7 @@ public sealed class CampaignTests
     private static List<(string Kind, int Next)> Sequence(int seed, long first = 0, int count = 100)
     {
         IFault[] faults = [.. FaultCatalogue.All.Where(fault => fault is not (Command or DevicePause))];
-        DeviceTarget device = new("net0", false, null, null!, null!);
+        DeviceTarget device = new("net0", DeviceKind.E1000, false, null, null!, null!);
         return [.. Enumerable.Range((int)first, count - (int)first).Select(number => Campaign.Choose(seed, number, faults, [device]) is var choice ? (choice.Fault.Kind, choice.Random.Next()) : default)];
     }
 }

@@ -1,5 +1,6 @@
 using Xinim.Faults.Campaigns;
 using Xinim.Faults.Model;
+using Xinim.Faults.Targets;
 using Xinim.Faults.Traffic;
 using Xinim.Net.Traffic;
 using Xinim.TestKit.E1000;
@@ -9,19 +10,26 @@ namespace Xinim.Faults.Tests;
 /// <summary>Campaigns on device models: the driver withstands them, they can be repeated, and a defect in the driver would show.</summary>
 public sealed class ModelCampaignTests
 {
-    [Fact]
-    public void A_driver_withstands_every_kind()
+    public static TheoryData<string> Devices => ["e1000", "virtio-net", "virtio-blk"];
+
+    [Theory]
+    [MemberData(nameof(Devices))]
+    public void A_driver_withstands_every_kind(string device)
     {
-        foreach (ModelFault fault in ModelFault.All)
+        ModelSet models = ModelSet.Of(DeviceKind.Of(device));
+        foreach (ModelFault fault in models.Faults)
         {
-            (Ledger ledger, Report report) = Run(fault, 20);
+            // Bring-up waits for a device that does not answer.
+            int count = fault.AtStart ? 4 : 20;
+            (Ledger ledger, Report report) = Run(fault, count, models);
             Assert.True(ledger.BreachCount == 0, string.Join('\n', ledger.Breaches));
-            Assert.Equal(20, report.Faults);
+            Assert.Equal(count, report.Faults);
         }
     }
 
-    [Fact]
-    public void The_same_seed_gives_the_same_effects() => Assert.Equal(Effects(7), Effects(7));
+    [Theory]
+    [MemberData(nameof(Devices))]
+    public void The_same_seed_gives_the_same_effects(string device) => Assert.Equal(Effects(7, device), Effects(7, device));
 
     [Fact]
     public void Another_exception_than_a_device_fault_is_a_breach()
@@ -30,14 +38,14 @@ public sealed class ModelCampaignTests
     [Fact]
     public void A_frame_that_is_wrong_and_would_be_believed_is_a_breach()
     {
-        (Ledger ledger, _) = Run(new ModelFault("planted", (bench, _) => Forge(bench)), 3);
+        (Ledger ledger, _) = Run(ModelFault.Of<ModelBench>("planted", (bench, _) => Forge(bench)), 3);
         Assert.Contains("right checksum and wrong bytes", Assert.IsType<string>(ledger.Breaches[0]), StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_buffer_that_the_driver_does_not_hold_is_a_breach()
     {
-        (Ledger ledger, _) = Run(new ModelFault("planted", (bench, _) => bench.Forget()), 1);
+        (Ledger ledger, _) = Run(ModelFault.Of<ModelBench>("planted", (bench, _) => bench.Forget()), 1);
         Assert.Contains("does not hold", Assert.Single(ledger.Breaches), StringComparison.Ordinal);
     }
 
@@ -47,15 +55,16 @@ public sealed class ModelCampaignTests
         int made = 0;
         Ledger ledger = new();
         Report report = new(null);
-        using ModelCampaign campaign = new(new CampaignOptions { Count = 40, Seed = 3, FaultsPerDriver = 1 }, [new ModelFault("quiet", (_, _) => { })], ledger, report)
+        ModelSet models = ModelSet.E1000 with
         {
             Make = (kind, run) =>
             {
-                ModelBench bench = new(kind, run);
+                ModelBench bench = (ModelBench)ModelSet.E1000.Make(kind, run);
                 if (++made == 10) bench.Model.Misbehaviour = E1000Misbehaviour.Removed;
                 return bench;
             },
         };
+        using ModelCampaign campaign = new(new CampaignOptions { Count = 40, Seed = 3, FaultsPerDriver = 1 }, models, [new ModelFault("quiet", (_, _) => { })], ledger, report);
         campaign.Run(0, () => { });
         Assert.Contains("blames a good device", Assert.Single(ledger.Breaches), StringComparison.Ordinal);
         Assert.Equal((40, 1), (report.Faults, report.Count(Effect.Unrecovered)));
@@ -70,7 +79,7 @@ public sealed class ModelCampaignTests
         Report report = new(log);
         CampaignOptions options = new() { Count = 50, Seed = 5, FaultsPerDriver = 1 };
         ModelFault[] faults = [new("quiet", (_, _) => { }), new("planted", (_, _) => throw new InvalidOperationException("planted"))];
-        (StreamCounts tx, StreamCounts rx) = ModelJobs.Run(3, options, faults, ledger, report, 100, () => { });
+        (StreamCounts tx, StreamCounts rx) = ModelJobs.Run(3, options, ModelSet.E1000, faults, ledger, report, 100, () => { });
 
         log.Flush();
         string[][] lines = [.. System.Text.Encoding.UTF8.GetString(memory.ToArray()).TrimEnd().Split('\n').Select(line => line.Split('\t'))];
@@ -80,7 +89,7 @@ public sealed class ModelCampaignTests
         Assert.Equal(planted, ledger.BreachCount);
         Assert.NotEqual(0, planted);
 
-        using ModelCampaign alone = new(options, faults, new Ledger(), new Report(null));
+        using ModelCampaign alone = new(options, ModelSet.E1000, faults, new Ledger(), new Report(null));
         alone.Run(100, () => { });
         Assert.Equal((alone.Tx, alone.Rx), (tx, rx));
     }
@@ -101,14 +110,15 @@ public sealed class ModelCampaignTests
         }
     }
 
-    private static List<string> Effects(int seed)
+    private static List<string> Effects(int seed, string device)
     {
+        ModelSet models = ModelSet.Of(DeviceKind.Of(device));
         List<string> effects = [];
         using MemoryStream memory = new();
         using (StreamWriter log = new(memory, leaveOpen: true))
         {
             Report report = new(log);
-            using ModelCampaign campaign = new(new CampaignOptions { Count = 300, Seed = seed }, [.. ModelFault.All.Where(fault => !fault.AtStart)], new Ledger(), report);
+            using ModelCampaign campaign = new(new CampaignOptions { Count = 300, Seed = seed }, models, [.. models.Faults.Where(fault => !fault.AtStart)], new Ledger(), report);
             campaign.Run(0, () => { });
         }
 
@@ -118,11 +128,11 @@ public sealed class ModelCampaignTests
         return effects;
     }
 
-    private static (Ledger Ledger, Report Report) Run(ModelFault fault, long count)
+    private static (Ledger Ledger, Report Report) Run(ModelFault fault, long count, ModelSet? models = null)
     {
         Ledger ledger = new();
         Report report = new(null);
-        using ModelCampaign campaign = new(new CampaignOptions { Count = count, Seed = 3 }, [fault], ledger, report);
+        using ModelCampaign campaign = new(new CampaignOptions { Count = count, Seed = 3 }, models ?? ModelSet.E1000, [fault], ledger, report);
         campaign.Run(0, () => { });
         return (ledger, report);
     }

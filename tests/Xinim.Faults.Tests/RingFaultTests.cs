@@ -17,16 +17,33 @@ public sealed class RingFaultTests
         using SafeFileHandle bell = Descriptor.CreateEvent();
         NetworkRings.ClientEnd client = new(region, new RingShape(Tx, Rx, 1), bell, bell);
         NetworkRings.DriverEnd driver = new(region, new RingShape(Tx, Rx, 1), bell, bell);
-        long submit = RingFault.FirstRing;
-        long free = submit + (2 * (RingFault.HeaderBytes + (Tx * RingFault.SlotBytes)));
-        Assert.Equal((Tx, Rx), (region.At<uint>(submit + RingFault.CapacityAt), region.At<uint>(free + RingFault.CapacityAt)));
+        long HeaderOf(int ring) => (long)RingMap.Network.HeaderOf(ring, at => region.At<uint>((long)at + RingMap.CapacityAt));
+        long submit = HeaderOf(0), free = HeaderOf(2);
+        Assert.Equal((Tx, Rx), (region.At<uint>(submit + RingMap.CapacityAt), region.At<uint>(free + RingMap.CapacityAt)));
         client.Submit.Reserve(1);
         client.Submit[0] = new NetBuffer { Cookie = 0x1122 };
         client.Submit.Publish(1);
-        Assert.Equal(1u, region.At<uint>(submit + RingFault.TailAt));
-        Assert.Equal(0x1122ul, region.At<NetBuffer>(submit + RingFault.HeaderBytes).Cookie);
+        Assert.Equal(1u, region.At<uint>(submit + RingMap.TailAt));
+        Assert.Equal(0x1122ul, region.At<NetBuffer>(submit + RingMap.HeaderBytes).Cookie);
         Assert.Equal(1u, driver.Submit.Peek(1));
         driver.Submit.Release(1);
-        Assert.Equal(1u, region.At<uint>(submit + RingFault.HeadAt));
+        Assert.Equal(1u, region.At<uint>(submit + RingMap.HeadAt));
+    }
+
+    [Fact]
+    public void Those_of_a_disk_too()
+    {
+        RingShape shape = new(8, 16, 1);
+        using SharedRegion region = BlockRings.Create(shape);
+        using SafeFileHandle bell = Descriptor.CreateEvent();
+        BlockRings.DriverEnd driver = new(region, shape, bell, bell);
+        long completed = (long)RingMap.Block.HeaderOf(1, at => region.At<uint>((long)at + RingMap.CapacityAt));
+        Assert.Equal((8u, 16u), (region.At<uint>(RingMap.FirstRing + RingMap.CapacityAt), region.At<uint>(completed + RingMap.CapacityAt)));
+        driver.Completed.Reserve(1);
+        driver.Completed[0] = new BlockCompletion(0x1122, BlockStatus.Ok);
+        driver.Completed.Publish(1);
+        Assert.Equal(1u, region.At<uint>(completed + RingMap.TailAt));
+        Assert.Equal(0x1122ul, region.At<BlockCompletion>(completed + RingMap.HeaderBytes).Cookie);
+        Assert.Equal((System.Runtime.CompilerServices.Unsafe.SizeOf<BlockRequest>(), System.Runtime.CompilerServices.Unsafe.SizeOf<BlockCompletion>()), (RingMap.Block.SlotBytes[0], RingMap.Block.SlotBytes[1]));
     }
 }

@@ -26,20 +26,21 @@ internal static class FaultsCommand
         Console.Error.WriteLine($"seed {options.Campaign.Seed}, {options.Campaign.Count} faults");
         if (options.KillEvery.Count != 0 || options.Recovery) return Measure(options, ledger);
         Frames frames = options.Target == "model" ? OnModels(options, ledger, report) : OnDaemon(options, ledger, report);
-        return Print(report, ledger, frames, options.Campaign, options.Json);
+        return Print(report, ledger, frames, options);
     }
 
     private static Frames OnModels(FaultsOptions options, Ledger ledger, Report report)
     {
-        IReadOnlyList<ModelFault> faults = FaultCatalogue.Choose(ModelFault.All, fault => fault.Kind, options.Kinds);
-        (StreamCounts tx, StreamCounts rx) = ModelJobs.Run(options.Jobs, options.Campaign, faults, ledger, report, options.First, Progress(report, ledger));
+        ModelSet models = ModelSet.Of(DeviceKind.Of(options.Device));
+        IReadOnlyList<ModelFault> faults = FaultCatalogue.Choose(models.Faults, fault => fault.Kind, options.Kinds);
+        (StreamCounts tx, StreamCounts rx) = ModelJobs.Run(options.Jobs, options.Campaign, models, faults, ledger, report, options.First, Progress(report, ledger));
         return new Frames(tx, rx, 0);
     }
 
     private static Frames OnDaemon(FaultsOptions options, Ledger ledger, Report report)
     {
         IReadOnlyList<IFault> faults = FaultCatalogue.Choose(FaultCatalogue.All, fault => fault.Kind, options.Kinds);
-        using Campaign campaign = new(() => new DaemonTarget(NicPlan.For(options, both: true), options.Campaign.AnswerLimit, WorkloadOptions.For(options)), faults, options.Campaign, ledger, report);
+        using Campaign campaign = new(() => new DaemonTarget(DevicePlan.For(options, both: true), options.Campaign.AnswerLimit), faults, options.Campaign, ledger, report);
         try
         {
             campaign.Run(options.First, Progress(report, ledger));
@@ -54,10 +55,7 @@ internal static class FaultsCommand
 
     private static int Measure(FaultsOptions options, Ledger ledger)
     {
-        WorkloadOptions workload = WorkloadOptions.For(options);
-        // As fast as it goes, with as many frames on their way as the sockets of the wire hold.
-        if (options.KillEvery.Count != 0) workload = workload with { Rate = 0, Window = 64, Buffers = 1024 };
-        using DaemonTarget daemon = new(NicPlan.For(options, both: false), options.Campaign.AnswerLimit, workload);
+        using DaemonTarget daemon = new(DevicePlan.For(options, both: false), options.Campaign.AnswerLimit);
         DeviceTarget target = daemon.Devices[0];
         if (options.Recovery) Print(new RecoveryTimes(target, ledger).Run(options.Campaign.Count, () => { }));
         foreach (TimeSpan every in options.KillEvery) Print(new Storm(target, ledger).Run(every, options.Campaign.Duration ?? TimeSpan.FromSeconds(60)));
@@ -77,27 +75,30 @@ internal static class FaultsCommand
         if (daemon.Stop() is var status && status != 0) ledger.Breach($"the daemon did not stop cleanly ({status?.ToString(CultureInfo.InvariantCulture) ?? "killed after 30 s"})");
     }
 
-    private static int Print(Report report, Ledger ledger, Frames frames, CampaignOptions options, bool json)
+    private static int Print(Report report, Ledger ledger, Frames frames, FaultsOptions options)
     {
         (StreamCounts tx, StreamCounts rx) = (frames.Tx, frames.Rx);
-        if (json)
+        if (options.Json)
         {
-            Console.WriteLine(JsonSerializer.Serialize(new { seed = options.Seed, result = report.ForJson(), sent = tx, received = rx, breaches = ledger.Breaches }));
+            Console.WriteLine(JsonSerializer.Serialize(new { seed = options.Campaign.Seed, result = report.ForJson(), sent = tx, received = rx, breaches = ledger.Breaches }));
         }
         else
         {
             foreach (string line in report.Table()) Console.WriteLine(line);
-            Console.WriteLine($"sent {tx.Good:N0} frames: {tx.Damaged} damaged and caught, {tx.Lost} lost and noticed, {tx.Duplicates} twice, {tx.Forged} wrong and believed");
-            Console.WriteLine($"received {rx.Good:N0} frames: {rx.Damaged} damaged and caught, {rx.Lost} lost and noticed, {rx.Duplicates} twice, {rx.Forged} wrong and believed");
+            Console.WriteLine(Describe(options.IsDisk ? "wrote" : "sent", tx, options.IsDisk));
+            Console.WriteLine(Describe(options.IsDisk ? "read" : "received", rx, options.IsDisk));
             if (report.Missed != 0) Console.WriteLine($"{report.Missed} more could not be injected: no driver was there");
             if (frames.LineDropped != 0) Console.WriteLine($"the wire itself dropped {frames.LineDropped} frames for want of room in a socket: they count as lost");
             foreach (string breach in ledger.Breaches) Console.WriteLine($"BROKEN: {breach}");
         }
 
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"faults: {report.Faults} injected (seed {options.Seed}, {report.PerMinute:0} a minute), {report.Failures} drivers failed, {report.Failures - report.Count(Effect.Unrecovered)} recovered, {ledger.BreachCount} invariants broken"));
+            $"faults: {report.Faults} injected (seed {options.Campaign.Seed}, {report.PerMinute:0} a minute), {report.Failures} drivers failed, {report.Failures - report.Count(Effect.Unrecovered)} recovered, {ledger.BreachCount} invariants broken"));
         return ledger.BreachCount == 0 ? 0 : 1;
     }
+
+    private static string Describe(string verb, in StreamCounts counts, bool disk)
+        => $"{verb} {counts.Good:N0} {(disk ? "requests" : "frames")}: {counts.Damaged} damaged and caught, {counts.Lost} lost and noticed, {counts.Duplicates} twice, {counts.Forged} wrong and believed";
 
     private static Action Progress(Report report, Ledger ledger)
     {

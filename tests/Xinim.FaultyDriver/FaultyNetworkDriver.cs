@@ -1,40 +1,24 @@
-using System.Diagnostics;
 using Xinim.Drivers;
 using Xinim.Drivers.Network;
-using Xinim.Drivers.Network.E1000;
-using Xinim.Ipc.Native;
 using Xinim.Ipc.Protocols;
 using Xinim.Ipc.Rings;
-using Xinim.Vfio;
-using Xinim.Vfio.Dma;
 
 namespace Xinim.FaultyDriver;
 
-/// <summary>
-/// A working E1000 driver that does on command what no driver should. The command is a word at the start of its work region, written from outside
-/// through /proc/PID/mem: so no product code knows of commands, and the sandbox of drivers stays as it is.
-/// </summary>
+/// <summary>A NIC's working driver that does on command what no driver should.</summary>
 internal sealed class FaultyNetworkDriver : INetworkDriver
 {
-    public const string Name = "e1000-faulty";
-    private const uint MailboxWords = 32;
-    private const int Lines = 10_000;
-
+    private readonly Mischief _mischief;
     private readonly INetworkDriver _inner;
-    private readonly DmaBuffer<uint> _mailbox;
-    private readonly Action<string> _log;
-    private readonly List<object> _hoard = [];
     private NetBuffer _lastFree;
     private NetBuffer _lastSubmitted;
     private bool _swallowed;
-    private bool _withholds;
 
-    private FaultyNetworkDriver(DriverContext context)
+    /// <param name="make">Makes the one that works.</param>
+    public FaultyNetworkDriver(DriverContext context, Func<DriverContext, INetworkDriver> make)
     {
-        // The first block of the arena, so that it lies at the region's start.
-        _mailbox = context.Arena.Allocate<uint>(MailboxWords, 128);
-        _log = context.Log;
-        _inner = new E1000Driver(context);
+        _mischief = new Mischief(context);
+        _inner = make(context);
     }
 
     public bool TxBusy => _inner.TxBusy;
@@ -42,8 +26,6 @@ internal sealed class FaultyNetworkDriver : INetworkDriver
     public LinkState Link => _inner.Link;
 
     public NetworkStatistics Statistics => _inner.Statistics;
-
-    public static INetworkDriver Make(DriverContext context) => new FaultyNetworkDriver(context);
 
     public NetworkDeviceInfo Start() => _inner.Start();
 
@@ -53,10 +35,9 @@ internal sealed class FaultyNetworkDriver : INetworkDriver
 
     public uint TxProvide(RingConsumer<NetBuffer> submitted)
     {
-        if (_withholds) return 0;
-        if (submitted.Peek(1) == 0) return 0;
+        if (_mischief.Withholds || submitted.Peek(1) == 0) return 0;
         _lastSubmitted = submitted.Read(0);
-        if ((Misdeed)Volatile.Read(ref _mailbox[0]) != Misdeed.FalseCompletion || _swallowed) return _inner.TxProvide(submitted);
+        if (_mischief.Command != Misdeed.FalseCompletion || _swallowed) return _inner.TxProvide(submitted);
         submitted.Release(1);
         _swallowed = true;
         return 1;
@@ -64,15 +45,15 @@ internal sealed class FaultyNetworkDriver : INetworkDriver
 
     public uint TxReturn(RingProducer<NetBuffer> completed)
     {
-        Misdeed command = (Misdeed)Volatile.Read(ref _mailbox[0]);
+        Misdeed command = _mischief.Command;
         bool forges = command == Misdeed.FalseCompletion ? _swallowed : command is >= Misdeed.UnknownCompletion and <= Misdeed.WildIndex;
         if (forges) return Forge(completed, command);
-        return _withholds ? 0 : _inner.TxReturn(completed);
+        return _mischief.Withholds ? 0 : _inner.TxReturn(completed);
     }
 
     public uint RxProvide(RingConsumer<NetBuffer> free)
     {
-        if (_withholds) return 0;
+        if (_mischief.Withholds) return 0;
         if (free.Peek(1) != 0) _lastFree = free.Read(0);
         return _inner.RxProvide(free);
     }
@@ -80,10 +61,10 @@ internal sealed class FaultyNetworkDriver : INetworkDriver
     /// <summary>The first that the loop calls: commands are obeyed here.</summary>
     public uint RxReturn(RingProducer<NetBuffer> received)
     {
-        Misdeed command = (Misdeed)Volatile.Read(ref _mailbox[0]);
+        Misdeed command = _mischief.Command;
         if (command is >= Misdeed.UnknownReceive and <= Misdeed.EndlessReceive) return Forge(received, command);
-        if (command is > Misdeed.None and < Misdeed.UnknownReceive or Misdeed.Withhold) Obey(command);
-        return _withholds ? 0 : _inner.RxReturn(received);
+        _mischief.Obey();
+        return _mischief.Withholds ? 0 : _inner.RxReturn(received);
     }
 
     public void ArmInterrupts() => _inner.ArmInterrupts();
@@ -102,27 +83,10 @@ internal sealed class FaultyNetworkDriver : INetworkDriver
 
     public void Dispose() => _inner.Dispose();
 
-    private void Obey(Misdeed command)
-    {
-        Done();
-        switch (command)
-        {
-            case Misdeed.Exit: Environment.Exit(77); break;
-            case Misdeed.Throw: throw new DeviceFaultException("the campaign wants the device broken");
-            case Misdeed.Crash: throw new NotSupportedException("the campaign wants a bug");
-            case Misdeed.LeakMemory: LeakMemory(); break;
-            case Misdeed.LeakDescriptors: LeakDescriptors(); break;
-            case Misdeed.Spin: Spin(); break;
-            case Misdeed.Sleep: Thread.Sleep(Timeout.Infinite); break;
-            case Misdeed.Babble: Babble(); break;
-            default: _withholds = true; break;
-        }
-    }
-
     private uint Forge(RingProducer<NetBuffer> ring, Misdeed command)
     {
         if (ring.Reserve(2) < 2) return 0;
-        Done();
+        _mischief.Done();
         NetBuffer buffer = command >= Misdeed.UnknownCompletion ? _lastSubmitted : _lastFree;
         uint count = 1;
         switch (command)
@@ -139,36 +103,5 @@ internal sealed class FaultyNetworkDriver : INetworkDriver
         for (uint i = 0; i < Math.Min(count, ring.Capacity); i++) ring[i] = buffer;
         ring.Publish(count);
         return count;
-    }
-
-    /// <summary>A command is obeyed once.</summary>
-    private void Done() => Volatile.Write(ref _mailbox[0], (uint)Misdeed.None);
-
-    private void LeakMemory()
-    {
-        while (true) _hoard.Add(new byte[1 << 16]);
-    }
-
-    private void LeakDescriptors()
-    {
-        try
-        {
-            while (true) _hoard.Add(Descriptor.CreateEvent());
-        }
-        catch (Ipc.LinuxException)
-        {
-            // All that this process may have.
-        }
-    }
-
-    private static void Spin()
-    {
-        long start = Stopwatch.GetTimestamp();
-        while (Stopwatch.GetElapsedTime(start) >= TimeSpan.Zero) Thread.SpinWait(100);
-    }
-
-    private void Babble()
-    {
-        for (int line = 0; line < Lines; line++) _log($"line {line} of a driver that cannot stop");
     }
 }

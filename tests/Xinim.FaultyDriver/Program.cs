@@ -1,7 +1,12 @@
+using Xinim.Drivers.Block.Virtio;
 using Xinim.Drivers.Hosting;
+using Xinim.Drivers.Network.E1000;
+using Xinim.Drivers.Network.Virtio;
 using Xinim.FaultyDriver;
 
 return DriverProcess.Run(new Dictionary<string, DriverEntry>
 {
-    [FaultyNetworkDriver.Name] = DriverEntry.Network(FaultyNetworkDriver.Make),
+    ["e1000-faulty"] = DriverEntry.Network(context => new FaultyNetworkDriver(context, inner => new E1000Driver(inner))),
+    ["virtio-net-faulty"] = DriverEntry.Network(context => new FaultyNetworkDriver(context, inner => new VirtioNetDriver(inner)), VirtioNetDriver.Vectors),
+    ["virtio-blk-faulty"] = DriverEntry.Block(context => new FaultyBlockDriver(context, inner => new VirtioBlkDriver(inner)), VirtioBlkDriver.Vectors),
 });

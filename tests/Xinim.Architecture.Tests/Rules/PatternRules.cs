@@ -11,7 +11,7 @@ internal static partial class PatternRules
     private static readonly Dictionary<string, string> SleepReasons = new()
     {
         ["tests/Xinim.Benchmarks/Flood.cs"] = "paces a sender: a spinning one would take the processor that the receiver needs",
-        ["tests/Xinim.FaultyDriver/FaultyNetworkDriver.cs"] = "a driver that sleeps for good is one of the faults",
+        ["tests/Xinim.FaultyDriver/Mischief.cs"] = "a driver that sleeps for good is one of the faults",
         ["tests/Xinim.TestKit/Remote/QemuNic.cs"] = "drives a driver by polling alone: no event to wait for, and the device model needs the processor",
         ["tests/Xinim.Lab.Tests/Vfio/RawE1000.cs"] = "a device that is driven without interrupts can only be looked at again",
         ["tests/Xinim.Lab.Tests/Vfio/VfioDmaTests.cs"] = "DMA that the IOMMU must stop raises no event, and the device model starts its receiver by a timer",

@@ -21,7 +21,7 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
     private const int SampleEvery = 50;
 
     /// <summary>More than the wire can have held when the fault struck, so that a driver must have moved some of them.</summary>
-    private static readonly ulong s_proof = new WorkloadOptions().Window + 8;
+    private static readonly ulong s_proof = WorkloadOptions.UsualWindow + 8;
 
     private readonly Dictionary<DeviceTarget, int> _faultsOfDriver = [];
     private readonly HashSet<DeviceTarget> _tainted = [];
@@ -224,7 +224,7 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
             effect = EndReason.Classify(detail);
         }
 
-        Settle(target);
+        Settle(target, where);
         return (Stopwatch.GetElapsedTime(start, Math.Max(sent, received)), detail);
     }
 
@@ -243,7 +243,7 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
         target.Workload.BeginOutage();
         Kill(target);
         AwaitServing(target, start, where);
-        Settle(target);
+        Settle(target, where);
         target.Workload.EndOutage();
     }
 
@@ -252,8 +252,10 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
         if (target.Refresh().Pid is { } pid) Signals.Send(pid, PosixSignalNumber.Kill);
     }
 
-    private void Settle(DeviceTarget target)
+    private void Settle(DeviceTarget target, string where)
     {
+        // What a liar left is put down to it, not to its successor.
+        if (_tainted.Contains(target)) ledger.Require(target.Workload.Scrub(options.RecoveryLimit), where, "what the driver left is not read again in time");
         _faultsOfDriver[target] = 0;
         _tainted.Remove(target);
         _ = target.Refresh();

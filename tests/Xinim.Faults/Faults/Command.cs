@@ -3,7 +3,7 @@ using Xinim.FaultyDriver;
 
 namespace Xinim.Faults.Faults;
 
-/// <summary>Tells the faulty driver what to do wrong: a word at the start of its work region.</summary>
+/// <summary>Tells the faulty driver what to do wrong: a word in the last page of its work region.</summary>
 internal sealed class Command(Misdeed misdeed) : IFault
 {
     public string Kind => string.Concat(misdeed.ToString().Select((letter, at) => char.IsUpper(letter) ? (at == 0 ? "" : "-") + char.ToLowerInvariant(letter) : letter.ToString()));
@@ -13,11 +13,11 @@ internal sealed class Command(Misdeed misdeed) : IFault
     // Half a second passes until a silent driver is noticed.
     public int Weight => misdeed is Misdeed.Spin or Misdeed.Sleep or Misdeed.Withhold ? 1 : 4;
 
-    public bool Fits(DeviceTarget target) => target.Obeys;
+    public bool Fits(DeviceTarget target) => target.Obeys && (!target.Kind.IsDisk || misdeed is < Misdeed.UnknownReceive or > Misdeed.EndlessReceive);
 
     public string Inject(DeviceTarget target, Random random) => SharedMemory.With(target, SharedMemory.Work, (memory, region) =>
     {
-        memory.Write32(region.Start, (uint)misdeed);
+        memory.Write32(SharedMemory.Mailbox(region), (uint)misdeed);
         return "told";
     });
 }

@@ -17,7 +17,7 @@ internal sealed class DescriptorFault(bool many) : IFault
 
     public string Inject(DeviceTarget target, Random random) => SharedMemory.With(target, SharedMemory.Work, (memory, region) =>
     {
-        List<ulong> pages = memory.TouchedPages(region);
+        List<ulong> pages = [.. memory.TouchedPages(region).Where(touched => touched != SharedMemory.Mailbox(region))];
         if (pages.Count == 0) throw new IOException("the driver has written no descriptor");
         ulong page = pages[random.Next(pages.Count)];
         int count = many ? random.Next(2, MaxRun) : 1;

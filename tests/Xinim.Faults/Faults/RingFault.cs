@@ -17,20 +17,12 @@ internal enum RingPart
 }
 
 /// <summary>
-/// Nonsense in the rings, as a driver gone wild can write it: all of that memory is the driver's to write. The offsets are those of
-/// NetworkRings and RingHeader; a test holds them together.
+/// Nonsense in the rings, as a driver gone wild can write it: all of that memory is the driver's to write.
 /// </summary>
 internal sealed class RingFault(RingPart part) : IFault
 {
-    internal const int FirstRing = 384;
-    internal const int HeaderBytes = 384;
-    internal const int CapacityAt = 12;
-    internal const int TailAt = 128;
-    internal const int HeadAt = 256;
-    internal const int SlotBytes = 32;
-    private const int RingsCount = 4;
     private static readonly int[] s_control = [0, 128, 256];
-    private static readonly int[] s_header = [0, 4, 8, CapacityAt, 16, TailAt, HeadAt];
+    private static readonly int[] s_header = [0, 4, 8, RingMap.CapacityAt, 16, RingMap.TailAt, RingMap.HeadAt];
 
     public string Kind => $"ring-{part.ToString().ToLowerInvariant()}";
 
@@ -38,28 +30,28 @@ internal sealed class RingFault(RingPart part) : IFault
 
     public bool Fits(DeviceTarget target) => true;
 
-    public string Inject(DeviceTarget target, Random random) => SharedMemory.With(target, SharedMemory.Rings, (memory, region) =>
+    public string Inject(DeviceTarget target, Random random) => SharedMemory.With(target, target.Kind.Rings.Region, (memory, region) =>
     {
         if (part == RingPart.Control) return Overwrite(memory, region.Start + (ulong)s_control[random.Next(s_control.Length)], region.Start, random);
-        int ring = random.Next(RingsCount);
-        ulong header = region.Start + FirstRing;
-        for (int i = 0; i < ring; i++) header += HeaderBytes + (ulong)SlotBytes * Capacity(memory, header);
+        RingMap map = target.Kind.Rings;
+        int ring = random.Next(map.SlotBytes.Length), slotBytes = map.SlotBytes[ring];
+        ulong header = region.Start + map.HeaderOf(ring, at => Capacity(memory, region.Start + at));
         if (part == RingPart.Index)
         {
             // Indices are what a driver writes all the time, so they are hit more often than the rest of the header.
-            int at = random.Next(2) == 0 ? s_header[random.Next(s_header.Length)] : random.Next(2) == 0 ? TailAt : HeadAt;
+            int at = random.Next(2) == 0 ? s_header[random.Next(s_header.Length)] : random.Next(2) == 0 ? RingMap.TailAt : RingMap.HeadAt;
             return $"ring {ring}: {Overwrite(memory, header + (ulong)at, header, random)}";
         }
 
         uint capacity = Capacity(memory, header);
-        uint slot = (memory.Read32(header + TailAt) - 1 - (uint)random.Next(4)) % capacity;
-        ulong word = header + HeaderBytes + (slot * SlotBytes) + (ulong)(random.Next(SlotBytes / 4) * 4);
+        uint slot = (memory.Read32(header + RingMap.TailAt) - 1 - (uint)random.Next(4)) % capacity;
+        ulong word = header + RingMap.HeaderBytes + (slot * (uint)slotBytes) + (ulong)(random.Next(slotBytes / 4) * 4);
         return $"ring {ring} slot {slot}: {Overwrite(memory, word, header, random)}";
     });
 
     private static uint Capacity(ProcessMemory memory, ulong header)
     {
-        uint capacity = memory.Read32(header + CapacityAt);
+        uint capacity = memory.Read32(header + RingMap.CapacityAt);
         // An earlier fault may have hit it.
         return capacity is >= 2 and <= 16384 && uint.IsPow2(capacity) ? capacity : 256;
     }

@@ -6,8 +6,10 @@ namespace Xinim.Faults.Faults;
 /// <summary>A shared region as the driver has it mapped.</summary>
 internal static class SharedMemory
 {
-    public const string Rings = "xinim-net-rings";
     public const string Work = "xinim-work";
+
+    /// <summary>The last page of a faulty driver's work region, which no driver reaches: commands come there.</summary>
+    public static ulong Mailbox(Mapping work) => work.End - Processes.ProcessMemory.PageBytes;
 
     /// <exception cref="IOException">The driver has none, or has ended.</exception>
     public static Mapping Find(ProcessMemory memory, string name)

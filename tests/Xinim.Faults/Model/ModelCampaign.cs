@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Xinim.Faults.Campaigns;
 using Xinim.Faults.Traffic;
-using Xinim.TestKit.E1000;
 using Xinim.Vfio;
 
 namespace Xinim.Faults.Model;
@@ -20,23 +19,21 @@ internal sealed class ModelCampaign : IDisposable
     private static readonly TimeSpan s_hang = TimeSpan.FromSeconds(30);
 
     private readonly CampaignOptions _options;
+    private readonly ModelSet _models;
     private readonly Ledger _ledger;
     private readonly Report _report;
     private readonly ModelFault[] _weighted;
     private readonly Timer _watchdog;
-    private readonly Dictionary<E1000ModelKind, (ModelBench Bench, int Faults)> _benches = [];
+    private readonly Dictionary<int, (IModelBench Bench, int Faults)> _benches = [];
     private uint _run;
     private string _where = "";
 
-    public ModelCampaign(CampaignOptions options, IReadOnlyList<ModelFault> faults, Ledger ledger, Report report)
+    public ModelCampaign(CampaignOptions options, ModelSet models, IReadOnlyList<ModelFault> faults, Ledger ledger, Report report)
     {
-        (_options, _ledger, _report) = (options, ledger, report);
+        (_options, _models, _ledger, _report) = (options, models, ledger, report);
         _weighted = [.. faults.SelectMany(fault => Enumerable.Repeat(fault, fault.Weight))];
         _watchdog = new Timer(_ => Expire());
     }
-
-    /// <summary>Makes a device with a driver that has not started; the second value distinguishes them.</summary>
-    internal Func<E1000ModelKind, uint, ModelBench> Make { get; init; } = (kind, run) => new ModelBench(kind, run);
 
     public StreamCounts Tx { get; private set; }
 
@@ -55,7 +52,7 @@ internal sealed class ModelCampaign : IDisposable
 
     public void Dispose()
     {
-        foreach ((ModelBench bench, _) in _benches.Values) bench.Dispose();
+        foreach ((IModelBench bench, _) in _benches.Values) bench.Dispose();
         _watchdog.Dispose();
     }
 
@@ -63,23 +60,23 @@ internal sealed class ModelCampaign : IDisposable
     {
         Random random = new(Campaign.HashOf(_options.Seed, number));
         ModelFault fault = _weighted[random.Next(_weighted.Length)];
-        E1000ModelKind kind = Enum.GetValues<E1000ModelKind>()[random.Next(4)];
-        _where = $"fault {number} ({fault.Kind} on {kind}, seed {_options.Seed})";
+        int kind = random.Next(_models.Names.Count);
+        _where = $"fault {number} ({fault.Kind} on {_models.Names[kind]}, seed {_options.Seed})";
         _watchdog.Change(s_hang, Timeout.InfiniteTimeSpan);
         FaultRecord record = fault.AtStart || Serves(kind)
             ? Inject(fault, kind, number, random)
-            : new FaultRecord(number, fault.Kind, kind.ToString(), null, Effect.Unrecovered, null, null);
+            : new FaultRecord(number, fault.Kind, _models.Names[kind], null, Effect.Unrecovered, null, null);
         _watchdog.Change(Timeout.Infinite, Timeout.Infinite);
         return record;
     }
 
-    private FaultRecord Inject(ModelFault fault, E1000ModelKind kind, long number, Random random)
+    private FaultRecord Inject(ModelFault fault, int kind, long number, Random random)
     {
         long start = Stopwatch.GetTimestamp();
-        (ModelBench bench, int faults) = fault.AtStart ? (Make(kind, ++_run), 0) : _benches[kind];
-        StreamCounts tx = bench.Tx.Counts, rx = bench.Rx.Counts;
+        (IModelBench bench, int faults) = fault.AtStart ? (_models.Make(kind, ++_run), 0) : _benches[kind];
+        StreamCounts tx = bench.Sent, rx = bench.Received;
         (Effect effect, string? detail) = Strike(bench, fault, random);
-        StreamCounts sent = bench.Tx.Counts - tx, received = bench.Rx.Counts - rx;
+        StreamCounts sent = bench.Sent - tx, received = bench.Received - rx;
         if (effect == Effect.None && sent.Damaged + sent.Lost + received.Damaged + received.Lost + received.Duplicates != 0) effect = Effect.WrongData;
         Tx += sent;
         Rx += received;
@@ -99,10 +96,10 @@ internal sealed class ModelCampaign : IDisposable
             else if (effect != Effect.None) recovery = Stopwatch.GetElapsedTime(start);
         }
 
-        return new FaultRecord(number, fault.Kind, kind.ToString(), fault.Kind, effect, recovery, detail);
+        return new FaultRecord(number, fault.Kind, _models.Names[kind], fault.Kind, effect, recovery, detail);
     }
 
-    private (Effect Effect, string? Detail) Strike(ModelBench bench, ModelFault fault, Random random)
+    private (Effect Effect, string? Detail) Strike(IModelBench bench, ModelFault fault, Random random)
     {
         try
         {
@@ -123,10 +120,9 @@ internal sealed class ModelCampaign : IDisposable
                 bench.Arrive();
             }
 
-            bench.Registers.Relent();
-            bench.Model.Misbehaviour = E1000Misbehaviour.None;
+            bench.Relent();
             if (Flows(bench)) return (Effect.None, null);
-            for (int second = 0; second < Timers; second++) bench.Driver.OnTimer();
+            for (int second = 0; second < Timers; second++) bench.OnTimer();
             return (Flows(bench) ? Effect.None : Effect.Stall, null);
         }
         catch (DeviceFaultException found)
@@ -141,15 +137,15 @@ internal sealed class ModelCampaign : IDisposable
     }
 
     /// <summary>Whether a new frame comes through each way.</summary>
-    private static bool Flows(ModelBench bench)
+    private static bool Flows(IModelBench bench)
     {
         for (int round = 0; round < Rounds; round++)
         {
-            (ulong sent, ulong received) = (bench.Tx.Counts.Good, bench.Rx.Counts.Good);
+            (ulong sent, ulong received) = (bench.Sent.Good, bench.Received.Good);
             bench.Arrive();
             bench.Turn();
             bench.Turn();
-            if (bench.Tx.Counts.Good > sent && bench.Rx.Counts.Good > received) return true;
+            if (bench.Sent.Good > sent && bench.Received.Good > received) return true;
         }
 
         return false;
@@ -157,10 +153,10 @@ internal sealed class ModelCampaign : IDisposable
 
     /// <summary>Starts a driver on a device without a fault, unless there is one.</summary>
     /// <returns>False where it does not start: a breach.</returns>
-    private bool Serves(E1000ModelKind kind)
+    private bool Serves(int kind)
     {
         if (_benches.ContainsKey(kind)) return true;
-        ModelBench bench = Make(kind, ++_run);
+        IModelBench bench = _models.Make(kind, ++_run);
         try
         {
             bench.Start();

@@ -14,7 +14,7 @@ internal static class ModelJobs
     /// <param name="progress">Told now and then, by any of the threads.</param>
     /// <returns>All frames from and to clients.</returns>
     public static (StreamCounts Tx, StreamCounts Rx) Run(
-        int jobs, CampaignOptions options, IReadOnlyList<ModelFault> faults, Ledger ledger, Report report, long first, Action progress)
+        int jobs, CampaignOptions options, ModelSet models, IReadOnlyList<ModelFault> faults, Ledger ledger, Report report, long first, Action progress)
     {
         IEnumerable<Task<(StreamCounts Tx, StreamCounts Rx)>> parts = Enumerable.Range(0, jobs).Select(job =>
         {
@@ -25,7 +25,7 @@ internal static class ModelJobs
 
         (StreamCounts, StreamCounts) One(CampaignOptions part, long from)
         {
-            using ModelCampaign campaign = new(part, faults, ledger, report);
+            using ModelCampaign campaign = new(part, models, faults, ledger, report);
             campaign.Run(from, progress);
             return (campaign.Tx, campaign.Rx);
         }

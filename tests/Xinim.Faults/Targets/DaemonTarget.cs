@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Xinim.Faults.Processes;
-using Xinim.Faults.Traffic;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Processes;
 using Xinim.Ipc.Protocols;
@@ -11,7 +10,7 @@ using Xinim.Supervisor.Status;
 namespace Xinim.Faults.Targets;
 
 /// <summary>
-/// The published daemon in a process of its own, with manifests of the campaign's: the product's driver on one NIC and the faulty one on another. What is
+/// The published daemon in a process of its own, with manifests of the campaign's: the product's driver on one device and the faulty one on another. What is
 /// asked of it has limits: a daemon that does not answer is a finding.
 /// </summary>
 internal sealed class DaemonTarget : IDisposable
@@ -19,35 +18,31 @@ internal sealed class DaemonTarget : IDisposable
     /// <summary>Far more than an answer takes, also on a busy machine: reached only when the daemon hangs.</summary>
     public static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(10);
 
-    private static readonly string[] s_matches = ["8086:100e", "8086:100f", "8086:100c", "8086:10d3"];
-
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-faults-");
+    private readonly IReadOnlyList<DevicePlan> _plans;
     private readonly Process _process;
 
-    /// <param name="plans">The NICs.</param>
+    /// <param name="plans">The devices; owned.</param>
     /// <param name="answerLimit">For drivers; a silent one is noticed after this.</param>
-    /// <param name="workload">Traffic on each.</param>
-    public DaemonTarget(IReadOnlyList<NicPlan> plans, TimeSpan answerLimit, WorkloadOptions workload)
+    public DaemonTarget(IReadOnlyList<DevicePlan> plans, TimeSpan answerLimit)
     {
-        WriteManifests(answerLimit);
+        _plans = plans;
+        foreach (DeviceKind kind in plans.Select(plan => plan.Kind).Distinct()) WriteManifests(kind, answerLimit);
         string configuration = Path.Combine(_folder.FullName, "xinim.json");
         File.WriteAllText(configuration, Configuration(plans));
         ProcessStartInfo start = new(Path.Combine(Binaries, "xinim"), ["daemon", "--config", configuration, "--drivers", Path.Combine(_folder.FullName, "drivers")]) { RedirectStandardOutput = true, RedirectStandardError = true };
         _process = Process.Start(start) ?? throw new CampaignException($"cannot start {start.FileName}; run scripts/build.sh");
         Log = new DaemonLog(_process, LogPath);
-        foreach (NicPlan plan in plans)
+        foreach (DevicePlan plan in plans)
         {
             if (Log.Await($"{plan.Name}: generation 1 ready", TimeSpan.FromSeconds(60)) is null)
                 throw new CampaignException($"{plan.Name} did not become ready; see {LogPath}");
         }
 
-        Devices = [.. plans.Where(plan => plan.Line is not null).Select((plan, index) => new DeviceTarget(
-            plan.Name, plan.Driver == FaultyDriver, ModelPid(plan, index), new Workload(plan.Name, Socket, plan.Line!(this), workload), this))];
+        DevicePlan[] models = [.. plans.Where(plan => plan.IsModel)];
+        Devices = [.. plans.Where(plan => plan.Load is not null).Select(plan => new DeviceTarget(plan.Name, plan.Kind, plan.Faulty, ModelPid(Array.IndexOf(models, plan)), plan.Load!(this), this))];
         foreach (DeviceTarget device in Devices) _ = device.Refresh();
     }
-
-    public const string ProductDriver = "e1000";
-    public const string FaultyDriver = "e1000-faulty";
 
     /// <summary>artifacts/bin, two folders above this assembly's.</summary>
     public static string Binaries => Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", ".."));
@@ -101,29 +96,27 @@ internal sealed class DaemonTarget : IDisposable
         if (IsAlive) _process.Kill();
         Log.Dispose();
         _process.Dispose();
+        foreach (DevicePlan plan in _plans) plan.Dispose();
         _folder.Delete(recursive: true);
     }
 
-    private int? ModelPid(NicPlan plan, int index)
-    {
-        if (plan.Netdev is null) return null;
-        return int.Parse(Log.With("model runs as process ")[index].Split(' ')[^1], CultureInfo.InvariantCulture);
-    }
+    private int? ModelPid(int index) => index < 0 ? null : int.Parse(Log.With("model runs as process ")[index].Split(' ')[^1], CultureInfo.InvariantCulture);
 
-    private void WriteManifests(TimeSpan answerLimit)
+    private void WriteManifests(DeviceKind kind, TimeSpan answerLimit)
     {
         // Drivers run as other users, and need to reach nothing here; clients of root need the socket only.
         DirectoryInfo drivers = _folder.CreateSubdirectory("drivers");
         string faulty = Path.Combine(Binaries, "..", "faults", "bin", "xinim-driver-faulty");
-        foreach ((string name, string executable) in new[] { (ProductDriver, Path.Combine(Binaries, "xinim-driver")), (FaultyDriver, faulty) })
+        foreach ((string name, string executable) in new[] { (kind.Driver, Path.Combine(Binaries, "xinim-driver")), (kind.Faulty, faulty) })
         {
             File.WriteAllText(Path.Combine(drivers.FullName, $"{name}.json"), JsonSerializer.Serialize(new Dictionary<string, object>
             {
                 ["name"] = name,
                 ["version"] = "0.1.0",
                 ["executable"] = Path.GetFullPath(executable),
-                ["class"] = "network",
-                ["matches"] = s_matches,
+                ["class"] = kind.Class,
+                ["matches"] = kind.Matches,
+                ["dmaBytes"] = kind.IsDisk ? 4 << 20 : 2 << 20,
                 ["answerLimit"] = (int)answerLimit.TotalMilliseconds,
                 ["heartbeat"] = new Dictionary<string, int> { ["period"] = 50, ["limit"] = (int)answerLimit.TotalMilliseconds },
                 // A campaign's drivers fail more often in a row than anybody's: no pauses, and never given up.
@@ -132,13 +125,14 @@ internal sealed class DaemonTarget : IDisposable
         }
     }
 
-    private string Configuration(IReadOnlyList<NicPlan> plans) => JsonSerializer.Serialize(new Dictionary<string, object>
+    private string Configuration(IReadOnlyList<DevicePlan> plans) => JsonSerializer.Serialize(new Dictionary<string, object>
     {
         ["socket"] = Socket,
         ["devices"] = plans.Select(plan =>
         {
             Dictionary<string, object> device = new() { ["name"] = plan.Name, ["device"] = plan.Device, ["driver"] = plan.Driver };
             if (plan.Netdev is { } netdev) device["netdev"] = netdev;
+            if (plan.Drive is { } drive) device["drives"] = new[] { drive };
             return device;
         }),
     });

@@ -3,11 +3,13 @@ using Xinim.Supervisor.Status;
 
 namespace Xinim.Faults.Targets;
 
-/// <summary>A NIC with its driver, a client and the other end of its cable.</summary>
-internal sealed class DeviceTarget(string name, bool obeys, int? modelPid, Workload workload, DaemonTarget daemon)
+/// <summary>A device with its driver and a client.</summary>
+internal sealed class DeviceTarget(string name, DeviceKind kind, bool obeys, int? modelPid, Workload workload, DaemonTarget daemon)
 {
     /// <summary>The daemon's name for it.</summary>
     public string Name => name;
+
+    public DeviceKind Kind => kind;
 
     /// <summary>True where the driver is the faulty one, which does on command what no driver should.</summary>
     public bool Obeys => obeys;

@@ -1,34 +1,21 @@
 using System.Diagnostics;
+using Xinim.Block.Ports;
 using Xinim.Ipc;
-using Xinim.Ipc.Channels;
-using Xinim.Ipc.Protocols;
-using Xinim.Ipc.Rings;
 using Xinim.Net.Ports;
 
 namespace Xinim.Faults.Traffic;
 
 /// <summary>
-/// A client under observation: sends and receives checked frames over a <see cref="NetworkPort"/> on a thread of its own, with the other end of the
-/// cable on another one, and notes when a driver's successor serves. A client error ends its port, is written down, and another client
-/// takes its place.
+/// A client under observation: what it gets is checked on a thread of its own, and it is noted when a driver's successor serves. A client error ends its
+/// port, is written down, and another client takes its place.
 /// </summary>
-internal sealed class Workload : IDisposable
+internal abstract class Workload : IDisposable
 {
-    private static readonly TimeSpan s_idle = TimeSpan.FromMilliseconds(1);
+    protected static readonly TimeSpan Idle = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan s_joinLimit = TimeSpan.FromSeconds(60);
-    private static uint s_run;
 
-    private readonly object _sync = new();
-    private readonly string _socket;
-    private readonly ILine _line;
-    private readonly WorkloadOptions _options;
-    private readonly ReceivedBuffer[] _pieces = new ReceivedBuffer[64];
     private readonly Thread _thread;
     private readonly List<string> _errors = [];
-    private FrameStream? _tx;
-    private FrameStream? _rx;
-    private StreamCounts _oldTx;
-    private StreamCounts _oldRx;
     private uint _adopted;
     private long _adoptedAt;
     private long _firstSent;
@@ -38,215 +25,178 @@ internal sealed class Workload : IDisposable
     private int _answers;
     private string? _failure;
 
-    public Workload(string device, string socket, ILine line, WorkloadOptions options)
+    protected Workload(string device)
     {
-        (Device, _socket, _line, _options) = (device, socket, line, options);
+        Device = device;
         _thread = new Thread(Run) { IsBackground = true, Name = $"client of {device}" };
-        _thread.Start();
     }
 
-    /// <summary>The daemon's name for the NIC.</summary>
+    /// <summary>The daemon's name for the device.</summary>
     public string Device { get; }
 
     /// <summary>The driver's life that the client uses.</summary>
     public uint Generation => Locked(() => _adopted);
 
-    /// <summary>From the client to the wire, all clients of this workload together.</summary>
-    public StreamCounts Tx => Locked(() => _oldTx + (_tx?.Counts ?? default));
+    /// <summary>From the client to the device, all clients of this workload together.</summary>
+    public StreamCounts Tx => Locked(() => TxCounts);
 
-    /// <summary>From the wire to the client.</summary>
-    public StreamCounts Rx => Locked(() => _oldRx + (_rx?.Counts ?? default));
+    /// <summary>From the device to the client.</summary>
+    public StreamCounts Rx => Locked(() => RxCounts);
 
     /// <summary>What clients died of.</summary>
     public IReadOnlyList<string> Errors => Locked(() => _errors.ToArray());
 
-    /// <summary>Moments of the present driver's life: when the client took its rings, and when the first frame had passed each way; 0 for not yet.</summary>
+    /// <summary>Moments of the present driver's life: when the client took its rings, and when the first good thing had passed each way; 0 for not yet.</summary>
     public (uint Generation, long Adopted, long FirstSent, long FirstReceived) Life => Locked(() => (_adopted, _adoptedAt, _firstSent, _firstReceived));
 
     /// <inheritdoc cref="ILine.Dropped"/>
-    public ulong LineDropped => _line.Dropped;
+    public virtual ulong LineDropped => 0;
 
     /// <summary>Answers that the client got for its counters.</summary>
     public int Answers => Volatile.Read(ref _answers);
 
+    /// <summary>Guards what is counted; pulsed whenever something has come.</summary>
+    protected object Sync { get; } = new();
+
+    protected bool Stopping => _stop;
+
+    /// <summary>Under <see cref="Sync"/>.</summary>
+    protected abstract StreamCounts TxCounts { get; }
+
+    /// <inheritdoc cref="TxCounts"/>
+    protected abstract StreamCounts RxCounts { get; }
+
     /// <summary>Has the client ask the driver for its counters: a question that it has to answer.</summary>
     public void Ask() => _question = true;
 
-    public void BeginOutage()
+    /// <summary>A fault is about to be injected.</summary>
+    public virtual void BeginOutage()
     {
-        lock (_sync)
-        {
-            _tx?.BeginOutage(Stopwatch.GetTimestamp());
-            _rx?.BeginOutage(Stopwatch.GetTimestamp());
-        }
     }
 
-    public void EndOutage()
+    /// <summary>It is dealt with.</summary>
+    public virtual void EndOutage()
     {
-        lock (_sync)
-        {
-            _tx?.EndOutage(Stopwatch.GetTimestamp());
-            _rx?.EndOutage(Stopwatch.GetTimestamp());
-        }
     }
 
-    /// <summary>Waits for something that frames or lives bring about.</summary>
+    /// <summary>Looks at all that a driver which may have lied has left, and puts it right.</summary>
+    /// <returns>False where that is not done in time.</returns>
+    public virtual bool Scrub(TimeSpan limit) => true;
+
+    /// <summary>Waits for something that traffic or lives bring about.</summary>
     /// <returns>False where the time is over.</returns>
     public bool Await(Func<bool> condition, TimeSpan limit)
     {
         long start = Stopwatch.GetTimestamp();
-        lock (_sync)
+        lock (Sync)
         {
             while (!condition())
             {
                 if (_failure is { } failure) throw new DeviceLostException(failure);
                 TimeSpan left = limit - Stopwatch.GetElapsedTime(start);
                 if (left <= TimeSpan.Zero) return false;
-                Monitor.Wait(_sync, left < s_idle ? s_idle : left);
+                Monitor.Wait(Sync, left < Idle ? Idle : left);
             }
 
             return true;
         }
     }
 
-    public void Dispose()
+    public virtual void Dispose()
     {
         _stop = true;
-        if (!_thread.Join(s_joinLimit)) throw new CampaignException($"the client of {Device} does not end");
-        _line.Dispose();
+        if (_thread.IsAlive && !_thread.Join(s_joinLimit)) throw new CampaignException($"the client of {Device} does not end");
+    }
+
+    /// <summary>The last that a constructor does.</summary>
+    protected void Begin() => _thread.Start();
+
+    /// <summary>One client's life: opens the device, and serves until <see cref="Stopping"/> or until an error that it notes.</summary>
+    protected abstract void Live();
+
+    /// <summary>What can come out of a client's library.</summary>
+    protected static bool IsClientError(Exception exception) => exception
+        is NetworkPortException or BlockException or Ipc.Rings.RingException or Ipc.Channels.ChannelException or LinuxException or ArgumentException or InvalidOperationException;
+
+    protected void NoteError(Exception exception)
+    {
+        lock (Sync)
+        {
+            _errors.Add($"{exception.GetType().Name}: {exception.Message}");
+            Monitor.PulseAll(Sync);
+        }
+    }
+
+    /// <summary>A client that is new knows no driver.</summary>
+    protected void Forget()
+    {
+        lock (Sync) _adopted = 0;
+    }
+
+    /// <summary>Notes the driver that the client uses, and asks it where that is wished.</summary>
+    protected void Attend(uint generation, Action ask)
+    {
+        if (generation != _adopted) Adopt(generation);
+        if (!_question) return;
+        _question = false;
+        ask();
+        lock (Sync)
+        {
+            _answers++;
+            Monitor.PulseAll(Sync);
+        }
+    }
+
+    /// <summary>Something has gone out through the present driver.</summary>
+    protected void NoteSent(long now)
+    {
+        if (Volatile.Read(ref _firstSent) != 0) return;
+        lock (Sync)
+        {
+            if (_adopted == 0) return;
+            _firstSent = now;
+            Monitor.PulseAll(Sync);
+        }
+    }
+
+    /// <summary>Something has come in through the present driver.</summary>
+    protected void NoteReceived()
+    {
+        if (Volatile.Read(ref _firstReceived) != 0) return;
+        lock (Sync)
+        {
+            _firstReceived = Stopwatch.GetTimestamp();
+            Monitor.PulseAll(Sync);
+        }
+    }
+
+    private void Adopt(uint generation)
+    {
+        lock (Sync)
+        {
+            (_adopted, _adoptedAt, _firstSent, _firstReceived) = (generation, Stopwatch.GetTimestamp(), 0, 0);
+            Monitor.PulseAll(Sync);
+        }
     }
 
     private void Run()
     {
         try
         {
-            while (!_stop)
-            {
-                using NetworkPort port = NetworkPort.Open(Device, new NetworkPortOptions { TxBuffers = _options.Buffers, RxBuffers = _options.Buffers, StallLimit = WorkloadOptions.StallLimit }, _socket);
-                Serve(port);
-            }
+            while (!_stop) Live();
         }
-        catch (Exception exception) when (exception is NetworkPortException or LinuxException)
+        catch (Exception exception) when (exception is NetworkPortException or BlockException or LinuxException)
         {
-            lock (_sync)
+            lock (Sync)
             {
                 _failure = $"{Device} cannot be opened: {exception.Message}";
-                Monitor.PulseAll(_sync);
+                Monitor.PulseAll(Sync);
             }
-        }
-    }
-
-    /// <summary>One client's life.</summary>
-    private void Serve(NetworkPort port)
-    {
-        MacAddress peer = MacAddress.From("\x02PEER\x01"u8);
-        uint run = Interlocked.Increment(ref s_run);
-        FrameStream tx = new(_sync, port.Info.Mac, peer, run << 1);
-        FrameStream rx = new(_sync, peer, port.Info.Mac, (run << 1) | 1);
-        lock (_sync) (_tx, _rx, _adopted) = (tx, rx, 0);
-        using (new LinePeer(_line, rx, tx, new Pacer(rx, _options.Rate, _options.Window), NoteSent))
-        {
-            try
-            {
-                Pacer pacer = new(tx, _options.Rate, _options.Window);
-                while (!_stop) Turn(port, tx, rx, pacer);
-                Drain(port, rx);
-            }
-            catch (Exception exception) when (exception is NetworkPortException or RingException or ChannelException or LinuxException or ArgumentException or InvalidOperationException)
-            {
-                lock (_sync)
-                {
-                    _errors.Add($"{exception.GetType().Name}: {exception.Message}");
-                    Monitor.PulseAll(_sync);
-                }
-            }
-        }
-
-        lock (_sync)
-        {
-            _oldTx += tx.Counts;
-            _oldRx += rx.Counts;
-            (_tx, _rx) = (null, null);
-        }
-    }
-
-    private void Turn(NetworkPort port, FrameStream tx, FrameStream rx, Pacer pacer)
-    {
-        if (port.Generation != _adopted) Adopt(port.Generation);
-        for (uint due = pacer.Due(Stopwatch.GetTimestamp()); due > 0 && port.TryRent(out uint slot); due--)
-            port.Send(slot, (uint)tx.WriteNext(port.TxMemory(slot), Stopwatch.GetTimestamp()));
-        port.Flush();
-        port.Collect();
-        if (_question)
-        {
-            _question = false;
-            _ = port.GetStatistics();
-            lock (_sync)
-            {
-                _answers++;
-                Monitor.PulseAll(_sync);
-            }
-        }
-
-        if (!Receive(port, rx)) port.Wait(s_idle);
-    }
-
-    private bool Receive(NetworkPort port, FrameStream rx)
-    {
-        uint count = port.Receive(_pieces);
-        for (int i = 0; i < count; i++)
-        {
-            // No frame of the stream needs more than one buffer: pieces are damage, each of them.
-            if (rx.Check(port.Data(_pieces[i])) && _firstReceived == 0) NoteReceived();
-            port.Recycle(_pieces[i].Slot);
-        }
-
-        if (count != 0) port.Flush();
-        return count != 0;
-    }
-
-    /// <summary>Frames that are on their way when all is over still arrive.</summary>
-    private void Drain(NetworkPort port, FrameStream rx)
-    {
-        long start = Stopwatch.GetTimestamp();
-        while (!port.TxIdle && Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(5))
-        {
-            port.Collect();
-            if (!Receive(port, rx)) port.Wait(s_idle);
-        }
-    }
-
-    private void Adopt(uint generation)
-    {
-        lock (_sync)
-        {
-            (_adopted, _adoptedAt, _firstSent, _firstReceived) = (generation, Stopwatch.GetTimestamp(), 0, 0);
-            Monitor.PulseAll(_sync);
-        }
-    }
-
-    private void NoteSent(long now)
-    {
-        if (Volatile.Read(ref _firstSent) != 0) return;
-        lock (_sync)
-        {
-            if (_adopted == 0) return;
-            _firstSent = now;
-            Monitor.PulseAll(_sync);
-        }
-    }
-
-    private void NoteReceived()
-    {
-        lock (_sync)
-        {
-            _firstReceived = Stopwatch.GetTimestamp();
-            Monitor.PulseAll(_sync);
         }
     }
 
     private T Locked<T>(Func<T> read)
     {
-        lock (_sync) return read();
+        lock (Sync) return read();
     }
 }

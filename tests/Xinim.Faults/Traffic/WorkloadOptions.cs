@@ -1,13 +1,15 @@
 namespace Xinim.Faults.Traffic;
 
-/// <summary>How much traffic runs over a NIC.</summary>
+/// <summary>How much traffic runs over a device.</summary>
 internal sealed record WorkloadOptions
 {
-    /// <summary>Frames a second each way; 0 for as many as go.</summary>
-    public double Rate { get; init; } = 4000;
+    public const uint UsualWindow = 16;
+
+    /// <summary>Frames or requests a second each way; 0 for as many as go.</summary>
+    public required double Rate { get; init; }
 
     /// <summary>Frames on their way at the most, each way: what the wire's sockets hold without loss.</summary>
-    public uint Window { get; init; } = 16;
+    public uint Window { get; init; } = UsualWindow;
 
     /// <summary>Buffers each way.</summary>
     public uint Buffers { get; init; } = 256;
@@ -16,5 +18,12 @@ internal sealed record WorkloadOptions
     public static TimeSpan StallLimit { get; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>What a target can bear: everything is slower in the guest.</summary>
-    public static WorkloadOptions For(FaultsOptions options) => options.Target == "vfio" ? new WorkloadOptions { Rate = 500 } : new WorkloadOptions();
+    public static WorkloadOptions For(FaultsOptions options)
+    {
+        // A request to a disk wakes its driver and its device for itself: it costs as much as several frames.
+        double rate = options.Target == "vfio" ? 500 : options.IsDisk ? 1500 : 4000;
+        WorkloadOptions usual = new() { Rate = rate };
+        // As fast as it goes, with as many on their way as the sockets of the wire hold.
+        return options.KillEvery.Count == 0 ? usual : usual with { Rate = 0, Window = 64, Buffers = 1024 };
+    }
 }

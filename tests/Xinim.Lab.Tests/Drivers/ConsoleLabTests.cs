@@ -12,13 +12,14 @@ namespace Xinim.Lab.Tests.Drivers;
 public sealed class ConsoleLabTests
 {
     private const string Serial = "0000:00:09.0";
-    private const int Bytes = 100_000, UnderWay = 8192;
+    private const int Kills = 30, Bytes = 600_000, UnderWay = 8192;
 
     [Fact]
-    public void Bytes_come_back_as_they_were_sent_also_when_drivers_die()
+    public void Bytes_come_back_as_they_were_sent_in_a_storm_of_kills()
     {
         LabDevice.RequireLab();
-        using LabDaemon daemon = new([Serial]);
+        using LabDaemon daemon = new([], others: $$"""{ "device": "{{Serial}}", {{LabDaemon.NeverGivenUp}} }""");
+        daemon.Await("con0: generation 1 ready", 1);
         using ConsolePort port = ConsolePort.Open("con0", "xinim.echo", daemon.Socket);
         byte[] sent = new byte[Bytes], received = new byte[Bytes], piece = new byte[4096];
         new Random(5).NextBytes(sent);
@@ -33,17 +34,18 @@ public sealed class ConsoleLabTests
             Assert.True(count <= Bytes - read, "more came back than was sent");
             piece.AsSpan(0, count).CopyTo(received.AsSpan(read));
             read += count;
-            if (deaths < 2 && port.Recoveries == deaths && read > Bytes / 3 * (deaths + 1))
+            if (deaths < Kills && port.Recoveries == deaths && read > Bytes / (Kills + 1) * (deaths + 1))
             {
                 deaths++;
                 daemon.KillDriver("con0");
             }
 
-            if (count == 0) _ = port.Wait(TimeSpan.FromMilliseconds(20));
+            if (count != 0) start = Stopwatch.GetTimestamp();
+            else _ = port.Wait(TimeSpan.FromMilliseconds(20));
         }
 
         Assert.Equal(sent, received);
-        Assert.Equal((2u, 0ul), (port.Recoveries, port.LostBytes));
+        Assert.Equal(((uint)Kills, 0ul), (port.Recoveries, port.LostBytes));
     }
 
     [Fact]

@@ -10,6 +10,9 @@ namespace Xinim.Lab.Tests.Drivers;
 /// <summary>The published <c>xinim daemon</c> in the lab's guest, serving.</summary>
 public sealed class LabDaemon : IDisposable
 {
+    /// <summary>Of a device whose drivers are killed more often in a row than anybody's.</summary>
+    public const string NeverGivenUp = """ "restart": { "firstPause": 0, "maxPause": 0, "giveUpAfter": 0 } """;
+
     private static readonly TimeSpan Limit = LabProgram.Limit;
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-lab-");
@@ -21,7 +24,8 @@ public sealed class LabDaemon : IDisposable
     /// <param name="socket">By default one of its own.</param>
     /// <param name="prefix">A program that starts it, with arguments; by default it is started as root.</param>
     /// <param name="drivers">Folder of manifests; by default the product's.</param>
-    public LabDaemon(string[] devices, string? socket = null, string[]? prefix = null, string? drivers = null)
+    /// <param name="others">More devices, as in a configuration; they may come later, and are not waited for.</param>
+    public LabDaemon(string[] devices, string? socket = null, string[]? prefix = null, string? drivers = null, string? others = null)
     {
         LabDevice.RequireLab();
         LabDevice.Shell("modprobe", "vfio-pci");
@@ -29,7 +33,7 @@ public sealed class LabDaemon : IDisposable
         // Whoever it runs as makes its socket there.
         File.SetUnixFileMode(_folder.FullName, (UnixFileMode)0b111_111_111);
         string[] folder = drivers is null ? [] : ["--drivers", drivers];
-        _process = Start([.. prefix ?? [], Executable, "daemon", "--config", WriteConfiguration(_folder.FullName, Socket, devices), .. folder]);
+        _process = Start([.. prefix ?? [], Executable, "daemon", "--config", Write(_folder.FullName, Socket, others, devices), .. folder]);
         _reader = new Thread(Read) { IsBackground = true };
         _reader.Start();
         Await("serving", 1);
@@ -49,12 +53,7 @@ public sealed class LabDaemon : IDisposable
         }
     }
 
-    public static string WriteConfiguration(string folder, string socket, params string[] devices)
-    {
-        string path = Path.Combine(folder, "xinim.json");
-        File.WriteAllText(path, $$"""{ "socket": "{{socket}}", "waitForDevices": {{(devices.Length == 0 ? "true" : "false")}}, "devices": [ {{string.Join(", ", devices.Select(Entry))}} ] }""");
-        return path;
-    }
+    public static string WriteConfiguration(string folder, string socket, params string[] devices) => Write(folder, socket, null, devices);
 
     /// <summary>The kernel's or VFIO's driver of a function; null for none.</summary>
     public static string? DriverOf(string address) => new PciEnumerator().Find(PciAddress.Parse(address)).Driver;
@@ -118,6 +117,16 @@ public sealed class LabDaemon : IDisposable
         _process.StandardOutput.Dispose();
         _process.Dispose();
         _folder.Delete(recursive: true);
+    }
+
+    private static string Write(string folder, string socket, string? others, string[] devices)
+    {
+        string path = Path.Combine(folder, "xinim.json");
+        string wait = devices.Length == 0 || others is not null ? "true" : "false";
+        IEnumerable<string> all = devices.Select(Entry);
+        if (others is not null) all = all.Append(others);
+        File.WriteAllText(path, $$"""{ "socket": "{{socket}}", "waitForDevices": {{wait}}, "devices": [ {{string.Join(", ", all)}} ] }""");
+        return path;
     }
 
     private static string Entry(string device) => device.Split('=') is [var address, var name]

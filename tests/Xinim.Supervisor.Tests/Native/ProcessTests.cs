@@ -118,8 +118,9 @@ public sealed class ProcessTests
         Assert.False(File.Exists(daemon.Socket));
     }
 
+    /// <summary>sd_notify(3): systemctl start returns with READY, the watchdog hears of the loop, and a daemon that goes says so before its devices do.</summary>
     [Fact]
-    public void A_daemon_tells_systemd_that_its_loop_goes_round()
+    public void A_daemon_tells_systemd_that_it_serves_that_its_loop_goes_round_and_that_it_stops()
     {
         string path = Path.Combine(Path.GetTempPath(), $"xinim-notify-{Guid.NewGuid():n}");
         using Socket systemd = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
@@ -127,17 +128,24 @@ public sealed class ProcessTests
         try
         {
             using DaemonProcess daemon = new(("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "100000"));
-            byte[] message = new byte[256];
-            for (int signs = 0; signs < 3;)
-            {
-                Assert.True(systemd.Poll(Machine.Limit, SelectMode.SelectRead), "no sign of life");
-                if (Encoding.ASCII.GetString(message, 0, systemd.Receive(message)) == "WATCHDOG=1") signs++;
-            }
+            List<string> heard = [];
+            while (!heard.Contains("READY=1") || heard.Count(sign => sign == "WATCHDOG=1") < 3) heard.Add(Next(systemd));
+            Assert.DoesNotContain("STOPPING=1", heard);
+            Assert.Equal(0, daemon.Terminate());
+            string last;
+            while ((last = Next(systemd)) != "STOPPING=1") Assert.Equal("WATCHDOG=1", last);
         }
         finally
         {
             File.Delete(path);
         }
+    }
+
+    private static string Next(Socket systemd)
+    {
+        byte[] message = new byte[256];
+        Assert.True(systemd.Poll(Machine.Limit, SelectMode.SelectRead), "the daemon tells systemd nothing more");
+        return Encoding.ASCII.GetString(message, 0, systemd.Receive(message));
     }
 
     private static string[] Descriptors(int process) =>

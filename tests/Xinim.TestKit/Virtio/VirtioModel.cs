@@ -32,11 +32,15 @@ public sealed class VirtioModel : IVirtioTransport
         _vectors = new int?[options.Queues];
         Notified = new int[options.Queues];
         Raised = new int[options.Vectors];
+        Misbehaviour = options.Misbehaviour;
         Dma.Enabled = true;
     }
 
     /// <summary>What the driver did that a device need not bear; those of its queues among them.</summary>
     public IEnumerable<string> Violations => _queues.OfType<DeviceQueue>().SelectMany(queue => queue.Violations).Concat(_violations);
+
+    /// <summary>From now on.</summary>
+    public VirtioMisbehaviour Misbehaviour { get; set; }
 
     /// <summary>Memory that the device reaches.</summary>
     public FakeDma Dma { get; } = new();
@@ -246,7 +250,7 @@ public sealed class VirtioModel : IVirtioTransport
         Interrupt?.Invoke(number);
     }
 
-    private bool Misbehaves(VirtioMisbehaviour how) => (_options.Misbehaviour & how) != 0;
+    private bool Misbehaves(VirtioMisbehaviour how) => (Misbehaviour & how) != 0;
 
     private void Violation(string what) => _violations.Add(what);
 
