@@ -232,9 +232,24 @@ test_without_iommu() {
   expect "--no-iommu" no "$(small_lab --no-iommu -- sh -c '[ -e /sys/kernel/iommu_groups/0 ] && echo yes || echo no')"
 }
 
+# Runs in the guest: asks QEMU something and prints its answer to it.
+ask_qemu() {
+  local line
+  exec 3<>/dev/ttyS1
+  stty -F /dev/ttyS1 raw -echo
+  printf '\xff\n{"execute": "qmp_capabilities", "id": "selftest"}\n' >&3
+  while read -r -t 20 line <&3; do
+    if [[ "$line" == *'"id": "selftest"'* ]]; then printf '%s %s' "$XINIM_LAB_QMP" "${line%$'\r'}" && return; fi
+  done
+}
+
+test_guest_qmp() {
+  expect "--guest-qmp" '1 {"return": {}, "id": "selftest"}' "$(small_lab --guest-qmp -- bash -c "$(declare -f ask_qemu); ask_qemu")"
+}
+
 main() {
   local test
-  if (($# == 0)); then set -- status arguments output out_folder failures signals at_once ordinary_user machine without_iommu; fi
+  if (($# == 0)); then set -- status arguments output out_folder failures signals at_once ordinary_user machine without_iommu guest_qmp; fi
   for test in "$@"; do
     printf '%s\n' "$test"
     "test_$test"

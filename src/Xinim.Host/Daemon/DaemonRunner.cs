@@ -23,7 +23,6 @@ internal static class DaemonRunner
         ManifestStore manifests = new(options.DriverFolder);
         HostApplicationBuilder builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         AddLogging(builder.Logging, options.JsonLog);
-        builder.Services.AddSystemd();
         builder.Services.AddSingleton(provider => new Supervisor.Supervisor(configuration, manifests, provider.GetRequiredService<ILogger<Supervisor.Supervisor>>()));
         builder.Services.AddSingleton<DaemonService>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<DaemonService>());
@@ -39,6 +38,7 @@ internal static class DaemonRunner
         devices.OpenAll();
         log.LogInformation("serving {Devices} at {Socket}", supervisor.DeviceNames, configuration.Socket);
         if (Watchdog.Start(supervisor.Loop) is { } period) log.LogInformation("systemd hears of the loop every {Period:0.0} s", period.TotalSeconds);
+        ServiceSigns.Start(host.Services.GetRequiredService<IHostApplicationLifetime>(), new SystemdNotifier());
         host.Run();
         if (service.Failure is not { } failure) return 0;
         Console.Error.WriteLine($"xinim daemon: the supervisor's loop failed: {failure}");

@@ -21,6 +21,7 @@ internal sealed class DiskWorkload : Workload
     private StreamCounts _tx;
     private StreamCounts _rx;
     private bool _scan;
+    private int _turn;
     private double _credit;
     private long _last;
 
@@ -96,17 +97,21 @@ internal sealed class DiskWorkload : Workload
         {
             if (_scan) foreach (DiskStripe stripe in _stripes) stripe.Scan();
             _scan = false;
-            for (int i = 0; i < _stripes.Length && (_credit >= 1 || _options.Rate <= 0); i++)
-            {
-                if (_stripes[i].Busy) continue;
-                _credit--;
-                BlockIo io = _stripes[i].Next(MemoryOf(port, i));
-                if (!port.TrySubmit(io, [new BlockPiece((uint)(i * PieceBytes), _stripes[i].Bytes)])) throw new InvalidOperationException($"the port refuses request {i} of {_stripes.Length}");
-                _askedOf[i] = port.Generation;
-                if (_stripes[i].Wrote) _tx = _tx with { Sent = _tx.Sent + 1 };
-                else _rx = _rx with { Sent = _rx.Sent + 1 };
-            }
+            // In turn: where credit is short, all of them get some.
+            for (int tried = 0; tried < _stripes.Length && (_credit >= 1 || _options.Rate <= 0); tried++) Submit(port, (_turn = (_turn + 1) % _stripes.Length));
         }
+    }
+
+    private void Submit(BlockPort port, int number)
+    {
+        DiskStripe stripe = _stripes[number];
+        if (stripe.Busy) return;
+        _credit--;
+        BlockIo io = stripe.Next(MemoryOf(port, number));
+        if (!port.TrySubmit(io, [new BlockPiece((uint)(number * PieceBytes), stripe.Bytes)])) throw new InvalidOperationException($"the port refuses request {number} of {_stripes.Length}");
+        _askedOf[number] = port.Generation;
+        if (stripe.Wrote) _tx = _tx with { Sent = _tx.Sent + 1 };
+        else _rx = _rx with { Sent = _rx.Sent + 1 };
     }
 
     private bool Reap(BlockPort port)
