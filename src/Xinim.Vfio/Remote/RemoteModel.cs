@@ -13,6 +13,7 @@ public sealed partial class RemoteModel
     /// <summary>What a device in the configuration starts with.</summary>
     public const string Prefix = "remote:";
 
+    private const string Disc = ",media=cdrom";
     private const string BadSector = "bad-sector=";
     private const string DeviceId = "dev";
     private const string NetdevId = "net";
@@ -49,7 +50,7 @@ public sealed partial class RemoteModel
     /// <param name="netdev"><c>user</c> or <c>socket</c> with options, as for QEMU's -netdev: <c>socket,udp=127.0.0.1:9001,localaddr=127.0.0.1:9000</c>.</param>
     /// <param name="drives">
     /// Each the absolute path of a raw image, or <c>null-co,size=BYTES</c> for a disk that reads as zeroes. Behind a path <c>,read-only=on</c>, <c>,discard=unmap</c> (what is discarded
-    /// frees space) or <c>,bad-sector=N</c> (reads and writes of the 512-byte sector N fail).
+    /// frees space), <c>,media=cdrom</c> (a disc in a drive of an AHCI controller) or <c>,bad-sector=N</c> (reads and writes of the 512-byte sector N fail).
     /// </param>
     /// <param name="properties">Properties of the model such as <c>mac</c>, <c>serial</c>.</param>
     /// <param name="ports">For <c>virtio-serial-pci</c> only.</param>
@@ -96,7 +97,7 @@ public sealed partial class RemoteModel
         for (int i = 0; i < Drives.Count; i++) arguments.AddRange(["-blockdev", BlockDevice(Drives[i], i)]);
         arguments.AddRange(["-device", Device()]);
         // A host adapter takes its disks as devices of their own, other disk controllers take one as a property.
-        if (IsAhci) for (int i = 0; i < Drives.Count; i++) arguments.AddRange(["-device", $"ide-hd,drive=drive{Number(i)},bus={DeviceId}.{Number(i)}"]);
+        if (IsAhci) for (int i = 0; i < Drives.Count; i++) arguments.AddRange(["-device", $"{(Drives[i].EndsWith(Disc, StringComparison.Ordinal) ? "ide-cd" : "ide-hd")},drive=drive{Number(i)},bus={DeviceId}.{Number(i)}"]);
         for (int i = 0; i < Ports.Count; i++) arguments.AddRange(Ports[i].Arguments(DeviceId, Ports[0].Console ? i : i + 1));
         arguments.AddRange(["-object", $"x-remote-object,id=remote,devid={DeviceId},fd={Number(fd)}"]);
         return arguments;
@@ -111,6 +112,7 @@ public sealed partial class RemoteModel
         string[] words = drive.Split(',');
         string node = $"node-name=drive{Number(index)}";
         if (!drive.StartsWith('/')) return $"driver={words[0]},{node},read-zeroes=on,{string.Join(',', words[1..])}";
+        if (drive.EndsWith(Disc, StringComparison.Ordinal)) return $"driver=raw,{node},read-only=on,file.driver=file,file.filename={words[0]}";
         if (words.Length == 1 || !words[1].StartsWith(BadSector, StringComparison.Ordinal)) return $"driver=raw,{node},file.driver=file,file.filename={drive}";
         string sector = words[1][BadSector.Length..];
         return $"driver=raw,{node},file.driver=blkdebug,file.image.driver=file,file.image.filename={words[0]},"
@@ -135,7 +137,7 @@ public sealed partial class RemoteModel
     [GeneratedRegex(@"^(user(,(net|host|dhcpstart|dns|restrict)=[0-9a-z./:-]+)*|socket(,(udp|localaddr|listen|connect|mcast)=[0-9A-Za-z.:\[\]-]+)+)\z")]
     private static partial Regex NetdevPattern();
 
-    [GeneratedRegex(@"^(/[0-9A-Za-z_./-]+(,read-only=on|,discard=unmap|,bad-sector=[0-9]{1,18})?|null-co,size=[0-9]{1,18}(,latency-ns=[0-9]{1,12})?)\z")]
+    [GeneratedRegex(@"^(/[0-9A-Za-z_./-]+(,read-only=on|,discard=unmap|,media=cdrom|,bad-sector=[0-9]{1,18})?|null-co,size=[0-9]{1,18}(,latency-ns=[0-9]{1,12})?)\z")]
     private static partial Regex DrivePattern();
 
     [GeneratedRegex(@"^[a-z][a-z0-9_-]{0,63}\z")]

@@ -151,10 +151,10 @@ public sealed class AhciQemuTests : IDisposable
     [Fact]
     public void Pending_callback()
     {
-        using QemuController controller = new("ich9-ahci", ["null-co,size=1073741824,latency-ns=300000000"], context => new AhciDriver(context));
+        using QemuController controller = new("ich9-ahci", ["null-co,size=1073741824,latency-ns=50000000"], context => new AhciDriver(context));
         controller.Start();
         UnitClient disk = controller.Clients[0];
-        for (int i = 0; i < 32; i++) _ = disk.Submit(BlockOperation.Read, (ulong)(8 * i), 8, i * 4096, 4096);
+        for (int i = 0; i < 8; i++) _ = disk.Submit(BlockOperation.Read, (ulong)(8 * i), 8, i * 4096, 4096);
         disk.Memory[..(32 * 4096)].Fill(0x5a);
         disk.Poll();
         Assert.True(disk.Unit.Busy);
@@ -266,6 +266,28 @@ public sealed class AhciQemuTests : IDisposable
         }
 
         Assert.Equal(BlockStatus.OutOfRange, disk.Run(BlockOperation.Write, blocks, 1, 0, Sector));
+    }
+
+    /// <summary>QEMU's cdrom/{dma,pio}/{single,multi}.</summary>
+    [Theory]
+    [InlineData("true")]
+    [InlineData("false")]
+    public void Cdrom(string dma)
+    {
+        using QemuController controller = new("ich9-ahci", [$"{_image},media=cdrom"], context => new AhciDriver(context with { Options = new Dictionary<string, string> { ["dma"] = dma } }));
+        BlockDeviceInfo info = controller.Start().Info;
+        Assert.Equal((4096ul, 2048u, BlockFeatures.ReadOnly | BlockFeatures.Removable), (info.Blocks, info.LogicalBlockBytes, info.Features));
+        UnitClient disc = controller.Clients[0];
+        foreach ((ulong lba, int blocks) in ((ulong, int)[])[(0, 1), (100, 16), (4095, 1), (0, 512)])
+        {
+            disc.Memory.Clear();
+            Assert.Equal(BlockStatus.Ok, disc.Run(BlockOperation.Read, lba, (uint)blocks, 0, blocks * 2048));
+            Assert.True(disc.Memory[..(blocks * 2048)].SequenceEqual(_expected.AsSpan((int)lba * 2048, blocks * 2048)), $"{blocks} blocks from {lba}");
+        }
+
+        Assert.Equal(BlockStatus.ReadOnly, disc.Run(BlockOperation.Write, 0, 1, 0, 2048));
+        Assert.Equal(BlockStatus.OutOfRange, disc.Run(BlockOperation.Read, 4096, 1, 0, 2048));
+        AssertImage();
     }
 
     /// <summary>As the host's loop does it: polls, arms, polls once more and sleeps.</summary>

@@ -86,7 +86,7 @@ public sealed class AhciLabTests
                 driver.ArmInterrupts();
                 disk.Poll();
                 if (disk.TryTake(cookie, out answer)) break;
-                Assert.NotEqual(0u, Descriptor.Poll(10_000, interrupts.EventOf(0)));
+                Assert.True(Descriptor.Poll(10_000, interrupts.EventOf(0)) != 0, $"no interrupt for {operation} at {at}");
                 driver.OnInterrupt(0);
                 interrupts.Acknowledge(0);
                 Assert.InRange(sleeps, 0, 100);

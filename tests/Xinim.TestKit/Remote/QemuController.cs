@@ -80,7 +80,6 @@ public sealed class QemuController : IDisposable
 
     public void Dispose()
     {
-        Driver.Dispose();
         foreach (UnitClient client in Clients) client.Dispose();
         _seat.Dispose();
     }

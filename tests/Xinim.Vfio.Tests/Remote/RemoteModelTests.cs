@@ -49,6 +49,8 @@ public sealed class RemoteModelTests
     [InlineData("/tmp/a,file.driver=nbd")]
     [InlineData("/tmp/a b")]
     [InlineData("null-co,size=-1")]
+    [InlineData("/tmp/a,bad-sector=x")]
+    [InlineData("/tmp/a,discard=unmap,media=cdrom")]
     public void Refuses_other_drives(string drive) => Assert.Throws<LinuxException>(() => RemoteModel.Parse("remote:nvme", drives: [drive]));
 
     [Theory]
@@ -76,6 +78,11 @@ public sealed class RemoteModelTests
         Assert.Contains("driver=raw,node-name=drive0,file.driver=file,file.filename=/tmp/a.img", ahci);
         Assert.Contains("driver=null-co,node-name=drive1,read-zeroes=on,size=1048576", ahci);
         Assert.Contains("ide-hd,drive=drive1,bus=dev.1", ahci);
+        IReadOnlyList<string> kinds = RemoteModel.Parse("remote:ich9-ahci", drives: ["/tmp/a,discard=unmap", "/tmp/b,media=cdrom", "/tmp/c,bad-sector=7"]).CommandLine(3);
+        Assert.Contains("driver=raw,node-name=drive0,file.driver=file,file.filename=/tmp/a,discard=unmap", kinds);
+        Assert.Contains("driver=raw,node-name=drive1,read-only=on,file.driver=file,file.filename=/tmp/b", kinds);
+        Assert.Contains("ide-cd,drive=drive1,bus=dev.1", kinds);
+        Assert.Contains(kinds, word => word.StartsWith("driver=raw,node-name=drive2,file.driver=blkdebug,file.image.driver=file,file.image.filename=/tmp/c,file.inject-error.0", StringComparison.Ordinal));
         Assert.Contains("virtio-blk-pci,id=dev,romfile=,disable-legacy=on,iommu_platform=on,drive=drive0", RemoteModel.Parse("remote:virtio-blk-pci", drives: ["/tmp/a"]).CommandLine(3));
     }
 

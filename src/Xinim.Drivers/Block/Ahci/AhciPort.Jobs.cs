@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Xinim.Ipc.Protocols;
 
 namespace Xinim.Drivers.Block.Ahci;
@@ -29,7 +30,7 @@ internal sealed partial class AhciPort
     {
         _job = job;
         _queue.Now = _clock.GetTimestamp();
-        _queue.Give(PortJob.Command(job, out uint bytes), bytes);
+        _queue.Give(PortJob.Command(job, _options.Dma && _disk is { Dma: true }, out uint bytes), bytes, packet: job == PortJobs.Capacity);
     }
 
     private void OnJobDone(PortJobs job)
@@ -37,6 +38,8 @@ internal sealed partial class AhciPort
         switch (job)
         {
             case PortJobs.Identify: OnIdentified(); break;
+            case PortJobs.IdentifyPacket: OnPacketIdentified(); break;
+            case PortJobs.Capacity: OnCapacity(); break;
             case PortJobs.ReadLog: OnLog(); break;
             case PortJobs.CacheOn or PortJobs.CacheOff: OnCacheSwitched(job == PortJobs.CacheOn); break;
             case PortJobs.Standby: _resting = true; break;
@@ -62,21 +65,18 @@ internal sealed partial class AhciPort
 
     private void ReadHealth()
     {
-        Span<byte> data = stackalloc byte[AtaHealth.DataBytes];
+        Span<ushort> data = stackalloc ushort[AtaIdentity.Words];
         CopyPage(data);
-        AtaHealth.Read(data, ref _health);
+        AtaHealth.Read(MemoryMarshal.AsBytes(data), ref _health);
         Stamp();
     }
 
     private void Stamp() => _health.ReadAt = Math.Max(1, (ulong)_clock.GetElapsedTime(_start).TotalSeconds);
 
-    private void CopyPage(Span<byte> to)
+    /// <summary>A private copy of what the device answered: it may go on writing there.</summary>
+    private void CopyPage(Span<ushort> to)
     {
-        for (int i = 0; i < to.Length; i += 2)
-        {
-            ushort word = Volatile.Read(ref _memory.Page[(uint)i / 2]);
-            (to[i], to[i + 1]) = ((byte)word, (byte)(word >> 8));
-        }
+        for (int i = 0; i < to.Length; i++) to[i] = Volatile.Read(ref _memory.Page[(uint)i]);
     }
 
     /// <summary>Has a command done when the disk has finished what it has; a client waits so long.</summary>

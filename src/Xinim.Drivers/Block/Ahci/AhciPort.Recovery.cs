@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Xinim.Ipc.Protocols;
 using Xinim.Vfio;
 
@@ -35,13 +36,15 @@ internal sealed partial class AhciPort
         ulong lba = _queue.ReadLba();
         bool linkError = (causes & PortInterrupts.InterfaceFatal) != 0 || (status & TaskFile.InterfaceCrc) != 0;
         bool named = mode == QueueMode.Queued && (causes & PortInterrupts.TaskFileError) != 0 && !linkError && _disk is { Logs: true };
-        Tell($"{_name}: error with {mode} commands: PxIS 0x{(uint)causes:x8}, PxTFD 0x{(uint)status:x4}, PxSERR 0x{errors:x8} [AHCI §6.2.2]");
+        // That a drive is empty is no news.
+        bool empty = _packet && mode == QueueMode.Job && PacketCommand.SenseKey(status) is (PacketCommand.NotReady or PacketCommand.UnitAttention);
+        if (!empty) Tell($"{_name}: error with {mode} commands: PxIS 0x{(uint)causes:x8}, PxTFD 0x{(uint)status:x4}, PxSERR 0x{errors:x8} [AHCI §6.2.2]");
         _hardware.Stop();
         _hardware.Acknowledge();
         _queue.Suspend(suspect: linkError);
         bool failed = false;
         if (mode == QueueMode.Plain) BlamePlain(status, lba, linkError);
-        else if (mode == QueueMode.Job) failed = !OnJobFailed();
+        else if (mode == QueueMode.Job) failed = !OnJobFailed(status);
         else if (mode == QueueMode.Queued && !named) _queue.GoAlone();
         AnswerHopeless(status);
         if (failed) return;
@@ -54,6 +57,12 @@ internal sealed partial class AhciPort
     private void BlamePlain(TaskFile status, ulong lba, bool linkError)
     {
         if (linkError) return;
+        if (_packet)
+        {
+            BlamePacket(status);
+            return;
+        }
+
         _queue.Blame(_queue.OnlyWaiting, BlockStatus.IoError, status, (status & TaskFile.Located) != 0 ? lba : null);
     }
 
@@ -65,13 +74,16 @@ internal sealed partial class AhciPort
     }
 
     /// <returns>False where the port has gone another way.</returns>
-    private bool OnJobFailed()
+    private bool OnJobFailed(TaskFile status)
     {
         _jobs &= ~_job;
         switch (_job)
         {
-            case PortJobs.Identify:
-                TryAgain("has a disk that does not do IDENTIFY DEVICE");
+            case PortJobs.Capacity:
+                OnCapacityFailed(status);
+                break;
+            case PortJobs.Identify or PortJobs.IdentifyPacket:
+                TryAgain("has a device that does not do IDENTIFY");
                 return false;
             case PortJobs.ReadLog:
                 _queue.GoAlone();
@@ -100,9 +112,9 @@ internal sealed partial class AhciPort
     /// <summary>The log names the command that failed; the device has given the others up, and they are given again [SATA §13.6.4].</summary>
     private void OnLog()
     {
-        Span<byte> page = stackalloc byte[(int)AhciMemory.PageBytes];
+        Span<ushort> page = stackalloc ushort[AtaIdentity.Words];
         CopyPage(page);
-        if (QueuedErrorLog.Parse(page) is not { } log || !_queue.IsWaiting(log.Tag))
+        if (QueuedErrorLog.Parse(MemoryMarshal.AsBytes(page)) is not { } log || !_queue.IsWaiting(log.Tag))
         {
             _queue.GoAlone();
             Relink();
@@ -136,7 +148,7 @@ internal sealed partial class AhciPort
         _hardware.Stop();
         _hardware.Acknowledge();
         _queue.Suspend(suspect: false);
-        if (mode == QueueMode.Job && !OnJobFailed()) return;
+        if (mode == QueueMode.Job && !OnJobFailed(status)) return;
         int times = _queue.CountTimeout();
         if (times >= MaxTimeouts) throw new DeviceFaultException($"{_name}: a request is not answered within {_options.TimeoutSeconds} s, {times} times, also after a reset of the link [AHCI §10.4]; the controller is reset next");
         if (mode != QueueMode.Plain || times > 1 || (status & TaskFile.Occupied) != 0) Relink();
@@ -199,7 +211,7 @@ internal sealed partial class AhciPort
         _queue.Suspend(suspect: false);
         _queue.AbandonWaiting(BlockStatus.NoMedium);
         _jobs = PortJobs.None;
-        (_disk, _health, _healthSince) = (null, default, 0);
+        (_disk, _packet, _health, _healthSince) = (null, false, default, 0);
         Tell($"{_name} {problem}");
         if (!_info.Has(BlockFeatures.Absent)) SetInfo(new BlockDeviceInfo { Features = BlockFeatures.Absent });
     }

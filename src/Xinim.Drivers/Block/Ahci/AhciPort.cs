@@ -5,12 +5,12 @@ namespace Xinim.Drivers.Block.Ahci;
 
 /// <summary>
 /// A port of the controller, and the disk there. Nothing in here waits for a disk: each step is taken when an interrupt, a poll or the timer finds
-/// that it can be. What goes wrong is in <c>AhciPort.Recovery.cs</c>, what the driver itself wants of a disk in <c>AhciPort.Jobs.cs</c>.
+/// that it can be. What goes wrong is in <c>AhciPort.Recovery.cs</c>, media that change in <c>AhciPort.Packet.cs</c>, what the driver itself wants of a disk in <c>AhciPort.Jobs.cs</c>.
 /// <code>
 /// state        | what happens                                    | then
 /// -------------|-------------------------------------------------|-----------------------------------------------------------
 /// Empty        | link up (PxSSTS.DET = 3)                        | Linking
-/// Linking      | BSY and DRQ clear, an ATA disk's signature      | port started, IDENTIFY given: Identifying
+/// Linking      | BSY and DRQ clear, a disk's or CD's signature   | port started, IDENTIFY given: Identifying
 ///              | another signature                               | Refused, named in the log
 ///              | no link after 1 s                               | Empty
 ///              | BSY after 30 s                                  | COMRESET, Linking; the third time Refused
@@ -83,7 +83,7 @@ internal sealed partial class AhciPort : IControllerUnit
     public BlockStatistics Statistics => _queue.Statistics with { Rejected = _intake.Rejected, Interrupts = _interrupts };
 
     /// <summary>Nothing more is to be expected of it soon.</summary>
-    public bool Settled => _state is PortState.Ready or PortState.Refused || (_state == PortState.Empty && Elapsed > s_presenceLimit && !_hardware.LinkSeen);
+    public bool Settled => (_state == PortState.Ready && (!_packet || _jobs == PortJobs.None)) || _state == PortState.Refused || (_state == PortState.Empty && Elapsed > s_presenceLimit && !_hardware.LinkSeen);
 
     private TimeSpan Elapsed => _clock.GetElapsedTime(_since);
 
@@ -175,7 +175,9 @@ internal sealed partial class AhciPort : IControllerUnit
         if (_state != PortState.Empty && !_hardware.LinkUp) OnLinkChange();
         Step();
         if (_hardware.Running && _queue.Mode != QueueMode.Idle) CheckProgress();
-        if (_state == PortState.Ready && _disk is { Smart: true } && !_resting) AskHealth();
+        if (_state != PortState.Ready) return;
+        if (_packet) AskCapacity();
+        else if (_disk is { Smart: true } && !_resting) AskHealth();
     }
 
     /// <summary>Takes the steps that can be taken.</summary>
@@ -248,7 +250,7 @@ internal sealed partial class AhciPort : IControllerUnit
             return;
         }
 
-        if (signature != AtaSignature)
+        if (signature is not (AtaSignature or PacketSignature))
         {
             Refuse($"has {NameOf(signature)}, which this driver does not serve (PxSIG 0x{signature:x8})");
             return;
@@ -257,13 +259,13 @@ internal sealed partial class AhciPort : IControllerUnit
         _queue.Clear();
         _hardware.Start();
         Enter(PortState.Identifying);
-        Give(PortJobs.Identify);
+        Give(signature == PacketSignature ? PortJobs.IdentifyPacket : PortJobs.Identify);
     }
 
     private void OnIdentified()
     {
         Span<ushort> words = stackalloc ushort[AtaIdentity.Words];
-        for (int i = 0; i < words.Length; i++) words[i] = Volatile.Read(ref _memory.Page[(uint)i]);
+        CopyPage(words);
         AtaIdentity disk = AtaIdentity.Parse(words, out string? wrong);
         if (wrong is not null)
         {
@@ -273,7 +275,7 @@ internal sealed partial class AhciPort : IControllerUnit
 
         if (_disk is { } old && !old.IsSame(disk)) _queue.AbandonWaiting(BlockStatus.NoMedium);
         AtaModes modes = ModesOf(disk);
-        _queue.Configure(modes, disk);
+        _queue.Configure(modes, disk, disk.SectorBytes);
         bool again = _disk is { } same && same.IsSame(disk);
         _disk = disk;
         _resets = 0;
@@ -305,7 +307,6 @@ internal sealed partial class AhciPort : IControllerUnit
 
     private static string NameOf(uint signature) => signature switch
     {
-        PacketSignature => "a packet device (ATAPI)",
         MultiplierSignature => "a port multiplier",
         EnclosureSignature => "an enclosure",
         _ => "a device of an unknown kind",

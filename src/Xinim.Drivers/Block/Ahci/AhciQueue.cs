@@ -67,9 +67,9 @@ internal sealed class AhciQueue
     public long Now { get; set; }
 
     /// <summary>The disk, with nothing in flight. What waits is the same disk's.</summary>
-    public void Configure(in AtaModes modes, in AtaIdentity disk)
+    public void Configure(in AtaModes modes, in AtaIdentity disk, uint blockBytes)
     {
-        (_modes, _blockBytes, _flushExt) = (modes, disk.SectorBytes, disk.FlushExt);
+        (_modes, _blockBytes, _flushExt) = (modes, blockBytes, disk.FlushExt);
         _all = modes.Depth >= AhciMemory.Slots ? uint.MaxValue : (1u << (int)modes.Depth) - 1;
         _free = _all & ~_waiting;
         for (uint at = _finishedHead; at != _finishedTail; at++) _free &= ~(1u << _finished[at % AhciMemory.Slots]);
@@ -118,15 +118,17 @@ internal sealed class AhciQueue
 
     /// <summary>Gives the driver's own command; nothing else is out.</summary>
     /// <param name="bytes">What the device answers, up to a page; 0 for nothing.</param>
-    public void Give(in CommandFis command, uint bytes)
+    /// <param name="packet">READ CAPACITY for a packet device.</param>
+    public void Give(in CommandFis command, uint bytes, bool packet)
     {
         ref CommandTable table = ref _memory.JobTable[0];
         table.Fis = command;
+        if (packet) PacketCommand.WriteReadCapacity(table.Packet);
         if (bytes != 0) table.Regions[0] = new DataRegion(_memory.Page.Iova, bytes);
         ref CommandHeader header = ref _memory.List[0];
         header.SetTable(_memory.JobTable.Iova);
         header.BytesMoved = 0;
-        header.Flags = CommandHeader.FisWords | (bytes != 0 ? 1u << CommandHeader.RegionsShift : 0);
+        header.Flags = CommandHeader.FisWords | (packet ? CommandHeader.Packet : 0) | (bytes != 0 ? 1u << CommandHeader.RegionsShift : 0);
         Mode = QueueMode.Job;
         _jobSince = Now;
         _prepared = 1;
@@ -323,7 +325,8 @@ internal sealed class AhciQueue
             : _modes.MakePlain(request.Verb, request.Lba, request.Blocks, request.Fua, _flushExt);
         ref CommandHeader header = ref _memory.List[(uint)slot];
         header.BytesMoved = 0;
-        header.Flags = CommandHeader.FisWords | (write ? CommandHeader.Write : 0) | ((uint)request.Regions << CommandHeader.RegionsShift);
+        if (_modes.Packet) PacketCommand.WriteRead(_memory.Tables[(uint)slot].Packet, request.Lba, request.Blocks);
+        header.Flags = CommandHeader.FisWords | (_modes.Packet ? CommandHeader.Packet : 0) | (write ? CommandHeader.Write : 0) | ((uint)request.Regions << CommandHeader.RegionsShift);
         request.Since = Now;
         _prepared |= 1u << slot;
     }

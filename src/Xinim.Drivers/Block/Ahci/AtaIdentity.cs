@@ -147,6 +147,27 @@ internal readonly record struct AtaIdentity
         return info;
     }
 
+    /// <summary>A CD or DVD drive; of IDENTIFY PACKET DEVICE data [ACS §7] only what is the same there is read. What it holds, the medium says.</summary>
+    /// <inheritdoc cref="Parse"/>
+    public static AtaIdentity ParsePacket(ReadOnlySpan<ushort> words, out string? wrong)
+    {
+        const int disc = 5;
+        wrong = words[0] >> 14 != 2 || (words[0] >> 8 & 0x1f) != disc ? $"word 0 of its IDENTIFY PACKET DEVICE data is 0x{words[0]:x4}, no CD or DVD drive [ACS §7]"
+            : (words[0] & 3) != 0 ? "its packets have more than 12 bytes [ACS §7]" : null;
+        return new AtaIdentity
+        {
+            Serial = Text(words.Slice(10, 10)), Firmware = Text(words.Slice(23, 4)), Model = Text(words.Slice(27, 20)), Dma = Bit(words[49], 8), Removable = true, Security = "none",
+        };
+    }
+
+    /// <summary>What clients may ask of a medium.</summary>
+    public BlockDeviceInfo Describe(in AtaModes modes, in PacketCapacity medium)
+    {
+        BlockDeviceInfo info = (this with { SectorBytes = medium.BlockBytes, PhysicalBytes = medium.BlockBytes, Sectors = medium.Blocks }).Describe(modes with { Lba48 = true });
+        info.Features = BlockFeatures.ReadOnly | BlockFeatures.Removable;
+        return info;
+    }
+
     private static string? Check(ReadOnlySpan<ushort> words)
     {
         if ((words[255] & 0xff) == 0xa5 && Sum(words) != 0) return "the checksum of its IDENTIFY data is wrong [ACS §7.12.7]";
@@ -192,7 +213,7 @@ internal readonly record struct AtaIdentity
     /// <summary>Two characters a word, the first in the upper byte [ACS §3.4.9].</summary>
     private static string Text(ReadOnlySpan<ushort> words)
     {
-        Span<char> text = stackalloc char[2 * words.Length];
+        Span<char> text = (stackalloc char[40])[..(2 * words.Length)];
         for (int i = 0; i < words.Length; i++) (text[2 * i], text[(2 * i) + 1]) = ((char)(words[i] >> 8), (char)(words[i] & 0xff));
         foreach (ref char character in text)
             if (character is < ' ' or > '~') character = ' ';

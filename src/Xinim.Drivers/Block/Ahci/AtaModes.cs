@@ -8,8 +8,9 @@ namespace Xinim.Drivers.Block.Ahci;
 /// <param name="Dma">Otherwise PIO.</param>
 /// <param name="Lba48">Otherwise 28-bit addresses, with 8-bit counts [ACS §4.1.2].</param>
 /// <param name="Depth">Commands that it has at a time.</param>
+/// <param name="Packet">Reads are packets.</param>
 [StructLayout(LayoutKind.Auto)]
-internal readonly record struct AtaModes(bool Queued, bool Dma, bool Lba48, uint Depth)
+internal readonly record struct AtaModes(bool Queued, bool Dma, bool Lba48, uint Depth, bool Packet = false)
 {
     /// <summary>32 MiB: what 65,536 sectors of 512 bytes are.</summary>
     public const uint MaxRequestBytes = 32 << 20;
@@ -19,7 +20,7 @@ internal readonly record struct AtaModes(bool Queued, bool Dma, bool Lba48, uint
     private const uint Trim = 1; // of DATA SET MANAGEMENT's features [ACS §7]
 
     /// <summary>The count 0 says the most [ACS §7.21].</summary>
-    public uint MaxSectors => Lba48 ? 65536u : 256u;
+    public uint MaxSectors => Lba48 || Packet ? 65536u : 256u;
 
     /// <summary>A queued read or write: the count is where the features are otherwise, the tag where the count is [ACS §7].</summary>
     public static CommandFis MakeQueued(bool write, ulong lba, uint sectors, int tag, bool fua)
@@ -29,6 +30,7 @@ internal readonly record struct AtaModes(bool Queued, bool Dma, bool Lba48, uint
     /// <param name="flushExt">FLUSH CACHE EXT rather than FLUSH CACHE.</param>
     public CommandFis MakePlain(BlockOperation operation, ulong lba, uint sectors, bool fua, bool flushExt) => operation switch
     {
+        _ when Packet => PacketCommand.Fis(Dma),
         BlockOperation.Flush => new CommandFis(flushExt ? AtaOpcode.FlushCacheExt : AtaOpcode.FlushCache, 0, 0, 0, LbaMode),
         BlockOperation.Discard => new CommandFis(AtaOpcode.DataSetManagement, 0, 1, Trim, LbaMode),
         _ => MakeTransfer(operation != BlockOperation.Read, lba, sectors, fua),

@@ -15,6 +15,8 @@ internal enum PortJobs : uint
     Standby = 1 << 5,
     SmartStatus = 1 << 6,
     SmartData = 1 << 7,
+    IdentifyPacket = 1 << 8,
+    Capacity = 1 << 9,
 }
 
 /// <summary>How they are given. What the tables of features and logs say: [ACS §7, §9].</summary>
@@ -31,12 +33,20 @@ internal static class PortJob
     public static PortJobs First(PortJobs jobs) => (PortJobs)(1u << BitOperations.TrailingZeroCount((uint)jobs));
 
     /// <param name="bytes">What the device answers; 0 for nothing.</param>
-    public static CommandFis Command(PortJobs job, out uint bytes)
+    /// <param name="dma">For packets.</param>
+    public static CommandFis Command(PortJobs job, bool dma, out uint bytes)
     {
-        bytes = job is PortJobs.Identify or PortJobs.ReadLog or PortJobs.SmartData ? AhciMemory.PageBytes : 0;
+        bytes = job switch
+        {
+            PortJobs.Identify or PortJobs.IdentifyPacket or PortJobs.ReadLog or PortJobs.SmartData => AhciMemory.PageBytes,
+            PortJobs.Capacity => PacketCommand.CapacityBytes,
+            _ => 0,
+        };
         return job switch
         {
             PortJobs.Identify => new CommandFis(AtaOpcode.IdentifyDevice, 0, 0, 0, 0),
+            PortJobs.IdentifyPacket => new CommandFis(AtaOpcode.IdentifyPacketDevice, 0, 0, 0, 0),
+            PortJobs.Capacity => PacketCommand.Fis(dma),
             PortJobs.ReadLog => new CommandFis(AtaOpcode.ReadLogExt, QueuedErrorLog, 1, 0, 0),
             PortJobs.CacheOff => new CommandFis(AtaOpcode.SetFeatures, 0, 0, CacheOff, 0),
             PortJobs.CacheOn => new CommandFis(AtaOpcode.SetFeatures, 0, 0, CacheOn, 0),

@@ -61,7 +61,6 @@ public sealed class AhciDriverTests
     }
 
     [Theory]
-    [InlineData(0xeb14_0101u, "packet device")]
     [InlineData(0x9669_0101u, "port multiplier")]
     [InlineData(0xc33c_0101u, "enclosure")]
     [InlineData(0x1234_5678u, "0x12345678")]

@@ -68,7 +68,7 @@ internal sealed class AhciModelCommands(AhciModel model, AhciModelPort port)
     {
         if (!command.Queued)
         {
-            port.Finish(command.Slot, (byte)(error != 0 ? 0x51 : 0x50), error, lba, command.Command is 0xec or 0x2f or 0x20 or 0x24);
+            port.Finish(command.Slot, (byte)(error != 0 ? 0x51 : 0x50), error, lba, command.Command is 0xec or 0xa1 or 0x2f or 0x20 or 0x24);
             return;
         }
 
@@ -92,6 +92,8 @@ internal sealed class AhciModelCommands(AhciModel model, AhciModelPort port)
                 if (disk.Remember) disk.Write(command.Lba, write);
                 return 0;
             case 0xec: return Answer(flags, table, System.Runtime.InteropServices.MemoryMarshal.AsBytes<ushort>(disk.Identify));
+            case 0xa1: return Answer(flags, table, System.Runtime.InteropServices.MemoryMarshal.AsBytes<ushort>(disk.Identify));
+            case 0xa0: return DoPacket(disk, flags, table);
             case 0x2f: return ReadLog(disk, command, flags, table);
             case 0x06: return Trim(disk, command, flags, table);
             case 0xb0 when (command.Features & 0xff) == 0xd0: return Answer(flags, table, disk.SmartData());
@@ -100,6 +102,33 @@ internal sealed class AhciModelCommands(AhciModel model, AhciModelPort port)
             case 0xe0 or 0xe1 or 0xe7 or 0xea: return 0;
             default: return Aborted;
         }
+    }
+
+    /// <summary>The sense key of a failure is the upper half of the error register [ACS §7].</summary>
+    private byte DoPacket(AtaDiskModel drive, uint flags, ulong table)
+    {
+        if ((flags & 0x20) == 0) port.Break("PACKET without A in the header [AHCI §4.2.2]");
+        if (drive.Attention)
+        {
+            drive.Attention = false;
+            return 0x60;
+        }
+
+        if (drive.DiscBlocks == 0) return 0x20;
+        Span<byte> packet = _table.AsSpan(0x40, 12);
+        uint lba = BinaryPrimitives.ReadUInt32BigEndian(packet[2..]), count = BinaryPrimitives.ReadUInt32BigEndian(packet[6..]);
+        if (packet[0] == 0x25)
+        {
+            byte[] capacity = new byte[8];
+            BinaryPrimitives.WriteUInt32BigEndian(capacity, drive.DiscBlocks - 1);
+            BinaryPrimitives.WriteUInt32BigEndian(capacity.AsSpan(4), 2048);
+            return Answer(flags, table, capacity);
+        }
+
+        if (packet[0] != 0xa8 || (ulong)lba + count > drive.DiscBlocks) return 0x50;
+        Span<byte> data = _data.AsSpan(0, (int)count * 2048);
+        drive.Read(lba, data);
+        return Move(flags, table, data, toDevice: false);
     }
 
     private byte ReadLog(AtaDiskModel disk, AtaCommandModel command, uint flags, ulong table)

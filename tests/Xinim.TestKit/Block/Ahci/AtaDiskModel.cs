@@ -50,8 +50,22 @@ public sealed class AtaDiskModel
     /// <summary>Log 10h: set by a queued command that failed, and until it is read nothing else is done.</summary>
     public byte[]? QueueError { get; set; }
 
+    /// <summary>Blocks of the disc in a packet device; 0 for none.</summary>
+    public uint DiscBlocks { get; set; }
+
+    /// <summary>The next packet fails once, to tell of a change.</summary>
+    public bool Attention { get; set; }
+
     /// <summary>READ LOG EXT is refused.</summary>
     public bool NoLogs { get; set; }
+
+    /// <summary>A CD drive, which tells of its reset.</summary>
+    public static AtaDiskModel MakeDrive(uint discBlocks)
+    {
+        AtaDiskModel drive = new(0, 2048, "XT-CD01") { Signature = 0xeb14_0101, DiscBlocks = discBlocks, Attention = true };
+        drive.Identify[0] = 0x8580;
+        return drive;
+    }
 
     public void Read(ulong lba, Span<byte> to)
     {
