@@ -147,26 +147,6 @@ public sealed class AhciQemuTests : IDisposable
         Assert.All(controller.Units, unit => Assert.Equal((40ul, false), (unit.Statistics.Reads, unit.Busy)));
     }
 
-    /// <summary>QEMU's reset/pending_callback: the controller is reset with writes in flight, and both areas are looked at afterwards.</summary>
-    [Fact]
-    public void Pending_callback()
-    {
-        using QemuController controller = new("ich9-ahci", ["null-co,size=1073741824,latency-ns=50000000"], context => new AhciDriver(context));
-        controller.Start();
-        UnitClient disk = controller.Clients[0];
-        for (int i = 0; i < 8; i++) _ = disk.Submit(BlockOperation.Read, (ulong)(8 * i), 8, i * 4096, 4096);
-        disk.Memory[..(32 * 4096)].Fill(0x5a);
-        disk.Poll();
-        Assert.True(disk.Unit.Busy);
-        controller.Driver.Stop();
-        disk.Memory[..(32 * 4096)].Fill(0xa5);
-        controller.Reincarnate(reset: false);
-        disk = controller.Clients[0];
-        Assert.Equal(BlockStatus.Ok, disk.Run(BlockOperation.Read, 0, 8, 0, 4096));
-        Assert.Equal(-1, disk.Memory[..4096].IndexOfAnyExcept((byte)0));
-        Assert.Equal(-1, disk.Memory[4096..(32 * 4096)].IndexOfAnyExcept((byte)0xa5));
-    }
-
     /// <summary>QEMU's retry cases, with errors reported instead of the machine stopped.</summary>
     [Theory]
     [InlineData("ncq")]

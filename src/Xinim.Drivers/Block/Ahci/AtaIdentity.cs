@@ -13,6 +13,7 @@ internal readonly record struct AtaIdentity
     private const ulong Limit28 = 1ul << 28; // [ACS §4.1.2]
     private const ulong Limit48 = 1ul << 48; // [ACS §4.1.2]
     private const uint MaxSectorBytes = 1 << 16;
+    private const int MaxCharacters = 40; // of the model [ACS §7.12.7]
 
     public string Serial { get; private init; }
 
@@ -213,7 +214,7 @@ internal readonly record struct AtaIdentity
     /// <summary>Two characters a word, the first in the upper byte [ACS §3.4.9].</summary>
     private static string Text(ReadOnlySpan<ushort> words)
     {
-        Span<char> text = (stackalloc char[40])[..(2 * words.Length)];
+        Span<char> text = stackalloc char[MaxCharacters];
         for (int i = 0; i < words.Length; i++) (text[2 * i], text[(2 * i) + 1]) = ((char)(words[i] >> 8), (char)(words[i] & 0xff));
         foreach (ref char character in text)
             if (character is < ' ' or > '~') character = ' ';
