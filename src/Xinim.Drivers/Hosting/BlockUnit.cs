@@ -65,6 +65,7 @@ internal sealed class BlockUnit(uint number, uint port, IBlockUnit unit, in Bloc
     public void SetPower(BlockPower mode)
     {
         if (Problem is { } problem) throw new ArgumentException(problem);
+        if (!Enum.IsDefined(mode)) throw new ArgumentException($"there is no power mode {(uint)mode}");
         if (unit is not IControllerUnit disk) throw new ArgumentException("the disk has no power modes");
         disk.SetPower(mode);
     }
