@@ -29,6 +29,14 @@ public sealed class ModelCampaignTests
 
     [Theory]
     [MemberData(nameof(Devices))]
+    public void Without_a_fault_everything_goes_on(string device)
+    {
+        (Ledger ledger, Report report) = Run(new ModelFault("quiet", (_, _) => { }), 40, ModelSet.Of(DeviceKind.Of(device)));
+        Assert.Equal((0, 40, 40), (ledger.BreachCount, report.Faults, report.Count(Effect.None)));
+    }
+
+    [Theory]
+    [MemberData(nameof(Devices))]
     public void The_same_seed_gives_the_same_effects(string device) => Assert.Equal(Effects(7, device), Effects(7, device));
 
     [Fact]

@@ -35,7 +35,10 @@ internal abstract class VirtioModelBench : IModelBench
         {
             if (!LosesInterrupts) _raised.Enqueue(vector);
         };
-        Model.Notify = queue => Guard(() => Serve(queue));
+        Model.Notify = queue =>
+        {
+            if (Answers(queue)) Guard(() => Serve(queue));
+        };
     }
 
     public VirtioModel Model { get; }
@@ -108,6 +111,9 @@ internal abstract class VirtioModelBench : IModelBench
 
     /// <summary>What the client gets.</summary>
     protected abstract void Take();
+
+    /// <summary>Whether the device uses buffers of this queue when it is told of them, and not when something comes.</summary>
+    protected virtual bool Answers(ushort queue) => true;
 
     /// <summary>The device does what one buffer wants.</summary>
     /// <returns>Bytes written.</returns>

@@ -102,6 +102,8 @@ internal sealed class VirtioNetModelBench : VirtioModelBench
 
     protected override void Take() => _client.Take();
 
+    protected override bool Answers(ushort queue) => queue != Rx;
+
     protected override uint Do(ushort queue, DeviceChain chain)
     {
         if (queue == Control) return chain.Write(Model.Dma, [0]);

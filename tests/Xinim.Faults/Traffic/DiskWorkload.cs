@@ -98,7 +98,11 @@ internal sealed class DiskWorkload : Workload
             if (_scan) foreach (DiskStripe stripe in _stripes) stripe.Scan();
             _scan = false;
             // In turn: where credit is short, all of them get some.
-            for (int tried = 0; tried < _stripes.Length && (_credit >= 1 || _options.Rate <= 0); tried++) Submit(port, (_turn = (_turn + 1) % _stripes.Length));
+            for (int tried = 0; tried < _stripes.Length && (_credit >= 1 || _options.Rate <= 0); tried++)
+            {
+                _turn = (_turn + 1) % _stripes.Length;
+                Submit(port, _turn);
+            }
         }
     }
 
