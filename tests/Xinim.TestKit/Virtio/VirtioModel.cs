@@ -23,6 +23,7 @@ public sealed class VirtioModel : IVirtioTransport
     private VirtioInterrupts _pending;
     private int? _configVector;
     private bool _featuresWritten;
+    private VirtioMisbehaviour _late;
 
     public VirtioModel(VirtioModelOptions options)
     {
@@ -91,6 +92,9 @@ public sealed class VirtioModel : IVirtioTransport
 
     /// <summary>The device's end of a queue; null while it is not set up.</summary>
     public DeviceQueue? Queue(ushort queue) => _queues[queue];
+
+    /// <summary>From now on.</summary>
+    public void Misbehave(VirtioMisbehaviour how) => _late |= how;
 
     public void Reset()
     {
@@ -246,7 +250,7 @@ public sealed class VirtioModel : IVirtioTransport
         Interrupt?.Invoke(number);
     }
 
-    private bool Misbehaves(VirtioMisbehaviour how) => (_options.Misbehaviour & how) != 0;
+    private bool Misbehaves(VirtioMisbehaviour how) => ((_options.Misbehaviour | _late) & how) != 0;
 
     private void Violation(string what) => _violations.Add(what);
 
