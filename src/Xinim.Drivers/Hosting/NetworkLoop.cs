@@ -15,6 +15,8 @@ internal sealed class NetworkLoop(LoopSetup setup, INetworkDriver driver) : Driv
     private readonly NetworkFilters _filters = setup.Filters;
     private LinkState _reportedLink;
 
+    protected override bool WakesInTime => _driver.TxBacklog;
+
     protected override byte[] BringUp()
     {
         // One that cannot do what its predecessor did never becomes Ready.

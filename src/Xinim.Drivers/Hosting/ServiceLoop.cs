@@ -25,6 +25,9 @@ internal abstract class ServiceLoop : IDriverLoop
     /// <summary>Idle polls between two offers of the processor to others.</summary>
     private const int PollsPerYield = 16;
 
+    /// <summary>The same where an interrupt will come in time (<see cref="WakesInTime"/>).</summary>
+    private const int BacklogPolls = 16;
+
     /// <summary>Busy polls between two looks at the control channel.</summary>
     private const int PollsPerLook = 64;
     private static readonly TimeSpan TimerPeriod = TimeSpan.FromSeconds(1);
@@ -54,6 +57,9 @@ internal abstract class ServiceLoop : IDriverLoop
         _spin = setup.Spin;
     }
 
+    /// <summary>True where the device has enough to do until a sleeping loop is awake again.</summary>
+    protected virtual bool WakesInTime => false;
+
     /// <summary>For the doorbells of clients.</summary>
     protected EventLoop Events { get; } = new();
 
@@ -77,7 +83,7 @@ internal abstract class ServiceLoop : IDriverLoop
                 Work.Device => _idlePolls,
                 _ => idle + 1,
             };
-            if (idle > _idlePolls && !_spin) Sleep();
+            if (idle > (WakesInTime ? BacklogPolls : _idlePolls) && !_spin) Sleep();
             // The client may wait for this very processor.
             else if (idle % PollsPerYield == PollsPerYield - 1) Thread.Yield();
             if (polls % PollsPerLook != 0) continue;

@@ -17,7 +17,7 @@ public interface INetworkDriver : IDeviceDriver
     /// <returns>Buffers taken from the ring.</returns>
     uint TxProvide(RingConsumer<NetBuffer> submitted);
 
-    /// <summary>Gives sent buffers back, as many as the ring has room for.</summary>
+    /// <summary>Gives sent buffers back, as many as the ring has room for; some may wait for others as long as the device has more to send.</summary>
     /// <returns>Buffers put into the ring.</returns>
     uint TxReturn(RingProducer<NetBuffer> completed);
 
@@ -31,6 +31,12 @@ public interface INetworkDriver : IDeviceDriver
 
     /// <summary>True while buffers are with the device for transmit: the loop then arms for their completion too.</summary>
     bool TxBusy { get; }
+
+    /// <summary>
+    /// True while the device has so much to send that an interrupt comes before it runs dry: the loop sleeps at once instead of polling, which
+    /// leaves the processor to a client that waits for buffers, and to a device that is a program.
+    /// </summary>
+    bool TxBacklog => false;
 
     /// <summary>As last seen; the loop reports a change to the supervisor.</summary>
     LinkState Link { get; }

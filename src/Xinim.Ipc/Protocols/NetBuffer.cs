@@ -4,7 +4,7 @@ namespace Xinim.Ipc.Protocols;
 
 /// <summary>
 /// One piece of packet memory on a network ring, 32 bytes. The client owns the memory; the driver gives every buffer back exactly once,
-/// with the cookie untouched. Of a sent buffer only cookie and flags come back; the other fields are undefined. A frame may span several buffers, all but the last marked <see cref="NetFlags.More"/>; offload requests
+/// with the cookie untouched. Of a sent buffer only cookie and flags come back, of a received one length and VLAN tag too; the other fields are undefined. A frame may span several buffers, all but the last marked <see cref="NetFlags.More"/>; offload requests
 /// stand in the frame's first buffer, receive results in its last.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
@@ -81,6 +81,12 @@ public enum NetFlags : uint
     /// there was no wire between. To be completed before the frame goes on elsewhere.
     /// </summary>
     PartialChecksum = 1 << 9,
+
+    /// <summary>
+    /// The bytes just before the buffer, as many as <see cref="NetworkDeviceInfo.TxHeadroom"/> or <see cref="NetworkDeviceInfo.RxHeadroom"/> says, are the device's too: on
+    /// transmit, in a frame's first buffer, they are zeroes; on receive the device may write them.
+    /// </summary>
+    Headroom = 1 << 10,
 
     /// <summary>Returned unused: the driver stopped, or the frame was not for delivery. A receive buffer holds nothing.</summary>
     Unused = 1 << 16,

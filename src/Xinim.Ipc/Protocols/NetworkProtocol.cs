@@ -29,6 +29,12 @@ public struct NetworkDeviceInfo
 
     /// <summary>With <see cref="NetFlags.Segment"/> the pseudo-header's sum covers the length of the whole payload (1), as virtio has it, or leaves it out (0), as Intel's controllers do.</summary>
     public uint SumWithLength;
+
+    /// <summary>Bytes of zeroes that the device wants before each frame to send: with <see cref="NetFlags.Headroom"/> they go with it in one piece. 0: none.</summary>
+    public ushort TxHeadroom;
+
+    /// <summary>Bytes that the device writes before each received frame: with <see cref="NetFlags.Headroom"/> into the same piece of memory. 0: none.</summary>
+    public ushort RxHeadroom;
 }
 
 /// <summary>The state of the physical link.</summary>

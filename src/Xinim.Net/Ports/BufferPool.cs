@@ -10,9 +10,16 @@ namespace Xinim.Net.Ports;
 /// </summary>
 internal sealed class BufferPool
 {
+    /// <summary>
+    /// Bytes before each buffer, for a header of the device's: a line, so that buffers begin on one, and equal places of buffers of a power of two lie
+    /// in different sets of a cache. The caller never sees them: in a pool to send from they stay the zeroes that new memory is made of.
+    /// </summary>
+    public const uint Headroom = 64;
+
     private readonly SharedRegion _region;
     private readonly uint _grant;
     private readonly uint _bufferBytes;
+    private readonly uint _stride;
     private readonly uint[] _free;
     private readonly Posted[] _posted;
     private uint _freeCount;
@@ -23,11 +30,15 @@ internal sealed class BufferPool
         _region = region;
         _grant = grant;
         _bufferBytes = bufferBytes;
+        _stride = Headroom + bufferBytes;
         _free = new uint[buffers];
         _posted = new Posted[buffers];
         for (uint i = 0; i < buffers; i++) _free[i] = buffers - 1 - i;
         _freeCount = buffers;
     }
+
+    /// <summary>Bytes of a pool.</summary>
+    public static ulong BytesOf(uint buffers, uint bufferBytes) => (ulong)buffers * (Headroom + bufferBytes);
 
     public uint FreeCount => _freeCount;
 
@@ -50,7 +61,7 @@ internal sealed class BufferPool
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Return(uint slot) => _free[_freeCount++] = slot;
 
-    public Span<byte> Memory(uint slot) => _region.Slice((long)slot * _bufferBytes, (int)_bufferBytes);
+    public Span<byte> Memory(uint slot) => _region.Slice(((long)slot * _stride) + Headroom, (int)_bufferBytes);
 
     /// <summary>Notes that the driver is to hold the buffer, and completes its request.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -59,7 +70,7 @@ internal sealed class BufferPool
         ref Posted posted = ref _posted[slot];
         if (posted.WithDriver) Misuse(slot);
         request.Grant = _grant;
-        request.Offset += slot * _bufferBytes;
+        request.Offset += (slot * _stride) + Headroom;
         request.Cookie = slot;
         posted.Request = request;
         posted.Sequence = ++_sequence;

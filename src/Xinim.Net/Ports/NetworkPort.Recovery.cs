@@ -91,11 +91,12 @@ public sealed partial class NetworkPort
         Link = Info.Link;
         Adopt(what.Rings);
         Recoveries++;
-        foreach (NetBuffer buffer in _rx.TakeOutstanding(out _)) _rings!.Free[_queuedRx++] = buffer;
+        foreach (NetBuffer buffer in _rx.TakeOutstanding(out _)) _rings!.Free[_queuedRx++] = buffer with { Flags = _rxHeadroom };
         List<NetBuffer> frames = _tx.TakeOutstanding(out uint finished);
         foreach (NetBuffer buffer in frames)
         {
-            _rings!.Submit[_queuedTx++] = buffer;
+            // Another version of the driver may want no headroom.
+            _rings!.Submit[_queuedTx++] = buffer with { Flags = buffer.Flags & (~NetFlags.Headroom | _txHeadroom) };
             if ((buffer.Flags & NetFlags.More) == 0) _wholeTx = _queuedTx;
         }
 
@@ -108,6 +109,10 @@ public sealed partial class NetworkPort
         _rings = new NetworkRings.ClientEnd(_ringRegion, shape, _ownBell, _driverBell);
         _queuedTx = _wholeTx = _queuedRx = 0;
         Generation = shape.Generation;
+        _txHeadroom = FlagOf(Info.TxHeadroom);
+        _rxHeadroom = FlagOf(Info.RxHeadroom);
         if (shape.TxCapacity < _tx.Count || shape.RxCapacity < _rx.Count) throw new NetworkPortException("the daemon gave smaller rings than were asked for");
     }
+
+    private static NetFlags FlagOf(ushort headroom) => headroom is > 0 and <= (ushort)BufferPool.Headroom ? NetFlags.Headroom : NetFlags.None;
 }

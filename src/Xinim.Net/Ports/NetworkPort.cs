@@ -24,6 +24,7 @@ public sealed partial class NetworkPort : IDisposable
     private const uint Batch = 64;
     private const int SpinLooks = 64;
     private const int SpinPause = 4;
+    private const int LooksPerYield = 8;
 
     private readonly DaemonConnection _control;
     private readonly SharedRegion _txRegion;
@@ -42,6 +43,8 @@ public sealed partial class NetworkPort : IDisposable
     private uint _queuedRx;
     private uint _partialRx;
     private bool _insideFrame;
+    private NetFlags _txHeadroom;
+    private NetFlags _rxHeadroom;
     private ChannelMessage? _next;
 
     private NetworkPort(DaemonConnection control, ChannelMessage opened, NetworkPortOptions options)
@@ -100,8 +103,8 @@ public sealed partial class NetworkPort : IDisposable
             OpenNetworkMessage wish = new()
             {
                 Device = FixedText.From(device),
-                TxPoolBytes = (ulong)options.TxBuffers * options.BufferBytes,
-                RxPoolBytes = (ulong)options.RxBuffers * options.BufferBytes,
+                TxPoolBytes = BufferPool.BytesOf(options.TxBuffers, options.BufferBytes),
+                RxPoolBytes = BufferPool.BytesOf(options.RxBuffers, options.BufferBytes),
                 TxCapacity = options.TxBuffers,
                 RxCapacity = options.RxBuffers,
             };
@@ -134,6 +137,8 @@ public sealed partial class NetworkPort : IDisposable
     /// <param name="request">Offset within the buffer, length, flags and what they need; grant and cookie are filled in.</param>
     public void Send(uint slot, NetBuffer request)
     {
+        // Behind an offset of the caller's stand bytes of the caller's.
+        if (request.Offset == 0 && !_insideFrame) request.Flags |= _txHeadroom;
         ref readonly NetBuffer posted = ref _tx.Post(slot, ref request, !_insideFrame);
         _insideFrame = (request.Flags & NetFlags.More) != 0;
         // Without rings (the driver is being replaced) the pool remembers the frame and its successor gets it.
@@ -193,7 +198,7 @@ public sealed partial class NetworkPort : IDisposable
     /// <summary>Queues a received buffer for the next frame; <see cref="Flush"/> hands it over.</summary>
     public void Recycle(uint slot)
     {
-        NetBuffer request = new() { Length = _rxBytes };
+        NetBuffer request = new() { Length = _rxBytes, Flags = _rxHeadroom };
         ref readonly NetBuffer posted = ref _rx.Post(slot, ref request, startsFrame: true);
         if (_rings is not { } rings || !HasRoom(rings.Free, _queuedRx)) return;
         rings.Free[_queuedRx++] = posted;
@@ -268,7 +273,9 @@ public sealed partial class NetworkPort : IDisposable
         for (int look = 0; look < SpinLooks && _rings is not null; look++)
         {
             if (HasWork()) return true;
-            Thread.SpinWait(SpinPause);
+            // The driver may wait for this very processor.
+            if (look % LooksPerYield == LooksPerYield - 1) Thread.Yield();
+            else Thread.SpinWait(SpinPause);
         }
 
         return false;

@@ -49,6 +49,7 @@ public sealed class FrameSender(NetworkPort port, SendOptions options)
     private readonly ulong _sentBefore = port.SentFrames;
     private readonly ulong _rejectedBefore = port.RejectedFrames;
     private readonly uint _recoveriesBefore = port.Recoveries;
+    private int _spins = CollectSpins;
     private ulong _queued;
     private ulong _waits;
     private long _start;
@@ -129,14 +130,21 @@ public sealed class FrameSender(NetworkPort port, SendOptions options)
         else Thread.SpinWait(10);
     }
 
+    /// <summary>Looks as long as that was worth it lately, then sleeps: what sends may need this processor.</summary>
     private void WaitForBuffers()
     {
-        for (int i = 0; i < CollectSpins; i++)
+        for (int i = 0; i < _spins; i++)
         {
-            if (port.Collect() != 0) return;
+            if (port.Collect() != 0)
+            {
+                _spins = Math.Min(_spins * 2, CollectSpins);
+                return;
+            }
+
             Thread.SpinWait(10);
         }
 
+        _spins = Math.Max(_spins / 2, 1);
         _waits++;
         Sleep(MaxWait);
     }

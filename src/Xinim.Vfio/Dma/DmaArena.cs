@@ -62,8 +62,16 @@ public sealed class DmaArena
     /// <param name="offset">Bytes from its start.</param>
     public byte[] Copy(long offset, int bytes) => _region.Memory!.Slice(offset, bytes).ToArray();
 
-    /// <summary>Takes everything back. Only when the device is quiet.</summary>
-    public void Reset() => _used = 0;
+    /// <summary>Bytes that were taken, for <see cref="Reset"/>.</summary>
+    public long Used => _used;
+
+    /// <summary>Takes back what was taken since then. Only when the device does not touch it any more.</summary>
+    /// <param name="used">A former <see cref="Used"/>; 0 for everything.</param>
+    public void Reset(long used = 0)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((ulong)used, (ulong)_used, nameof(used));
+        _used = used;
+    }
 
     private long Take(long length, uint alignment, bool clear = true)
     {

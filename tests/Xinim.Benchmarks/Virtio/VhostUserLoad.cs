@@ -25,13 +25,13 @@ internal static class VhostUserLoad
     private const uint FrameBytes = 60;
     private static readonly TimeSpan BackendLimit = TimeSpan.FromSeconds(20);
 
-    /// <param name="arguments"><c>--socket PATH --direction transmit|receive --seconds S --packed true|false</c>.</param>
+    /// <param name="arguments"><c>--socket PATH --direction transmit|receive --seconds S --packed true|false [--headroom true|false]</c>.</param>
     public static int Run(string[] arguments)
     {
-        if (arguments is not ["--socket", var socket, "--direction", "transmit" or "receive", "--seconds", var secondsText, "--packed", "true" or "false"]
+        if (arguments is not ["--socket", var socket, "--direction", "transmit" or "receive", "--seconds", var secondsText, "--packed", "true" or "false", .. var rest] || !(rest is [] or ["--headroom", "true" or "false"])
             || !double.TryParse(secondsText, CultureInfo.InvariantCulture, out double seconds) || seconds is not (> 0 and < 3600))
         {
-            Console.Error.WriteLine("vhost: usage: vhost --socket PATH --direction transmit|receive --seconds S --packed true|false");
+            Console.Error.WriteLine("vhost: usage: vhost --socket PATH --direction transmit|receive --seconds S --packed true|false [--headroom true|false]");
             return 2;
         }
 
@@ -51,9 +51,10 @@ internal static class VhostUserLoad
         SafeFileHandle[] handles = [.. backend.DriverHandles.Select(handle => Descriptor.Duplicate(handle))];
         using VhostUserDevice device = VhostUserDevice.FromHandles(handles[0], handles.ElementAtOrDefault(1), backend.Name);
         using IDeviceInterrupts interrupts = device.EnableInterrupts(InterruptKind.MsiX, 3);
-        VirtioNetOptions options = new() { Packed = arguments[7] == "true" };
+        VirtioNetOptions options = new() { Packed = arguments[7] == "true", Headroom = arguments is not [.., "--headroom", "false"] };
         using VirtioNetDriver driver = new(new VhostUserTransport(device, interrupts), new DmaArena(work), Console.Error.WriteLine, options);
-        _ = driver.Start();
+        NetworkDeviceInfo info = driver.Start();
+        client.Headroom = (arguments[3] == "transmit" ? info.TxHeadroom : info.RxHeadroom) != 0 ? NetFlags.Headroom : NetFlags.None;
         driver.Attach(client.Buffers);
         Turn turn = new(driver, client);
         string direction = arguments[3];
@@ -105,9 +106,9 @@ internal static class VhostUserLoad
                     {
                         ref NetBuffer slot = ref slots[i];
                         slot.Grant = grant;
-                        slot.Offset = (uint)(next % Buffers) * FakeNetworkClient.Stride;
+                        slot.Offset = FakeNetworkClient.OffsetOf((uint)(next % Buffers));
                         slot.Length = FrameBytes;
-                        slot.Flags = NetFlags.None;
+                        slot.Flags = client.Headroom;
                         slot.Cookie = next;
                     }
 
@@ -130,6 +131,8 @@ internal static class VhostUserLoad
         public ulong Receive(double seconds)
         {
             client.Post(Buffers);
+            uint grant = client.RxGrant.Handle;
+            NetFlags headroom = client.Headroom;
             RingProducer<NetBuffer> free = client.Client.Free;
             RingConsumer<NetBuffer> received = client.Client.Received;
             ulong got = 0;
@@ -145,10 +148,13 @@ internal static class VhostUserLoad
                 RingView<NetBuffer> from = received.Ready, to = free.Reserved;
                 for (uint i = 0; i < ready; i++)
                 {
-                    NetBuffer buffer = from[i];
-                    buffer.Length = FakeNetworkClient.Stride;
-                    buffer.Flags = NetFlags.None;
-                    to[i] = buffer;
+                    ulong cookie = from[i].Cookie;
+                    ref NetBuffer slot = ref to[i];
+                    slot.Grant = grant;
+                    slot.Offset = FakeNetworkClient.OffsetOf((uint)cookie);
+                    slot.Length = FakeNetworkClient.BufferBytes;
+                    slot.Flags = headroom;
+                    slot.Cookie = cookie;
                 }
 
                 received.Release(ready);

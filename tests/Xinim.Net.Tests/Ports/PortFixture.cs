@@ -10,8 +10,10 @@ internal sealed class PortFixture : IDisposable
     private static readonly NetworkPortOptions Small = new() { TxBuffers = 8, RxBuffers = 8, BufferBytes = 256 };
     private readonly ReceivedBuffer[] _pieces = new ReceivedBuffer[64];
 
-    public PortFixture(NetworkPortOptions? options = null)
+    /// <param name="headroom">Bytes that the driver asks for before frames, both ways.</param>
+    public PortFixture(NetworkPortOptions? options = null, ushort headroom = 0)
     {
+        SetHeadroom(headroom);
         Port = NetworkPort.Open("net0", options ?? Small, Daemon.Socket);
     }
 
@@ -20,6 +22,9 @@ internal sealed class PortFixture : IDisposable
     public NetworkPort Port { get; }
 
     public FakeNic Nic => Daemon.Nic;
+
+    /// <summary>What the next driver asks for.</summary>
+    public void SetHeadroom(ushort bytes) => Daemon.Info = Daemon.Info with { TxHeadroom = bytes, RxHeadroom = bytes };
 
     public uint Send(params byte[] frame)
     {

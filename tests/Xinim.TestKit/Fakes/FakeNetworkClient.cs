@@ -13,14 +13,21 @@ namespace Xinim.TestKit.Fakes;
 /// </summary>
 public sealed class FakeNetworkClient : IDisposable
 {
-    /// <summary>Bytes between the buffers of a pool.</summary>
-    public const int Stride = 2048;
+    /// <summary>Bytes of a buffer.</summary>
+    public const int BufferBytes = 2048;
+
+    /// <summary>Bytes before each buffer.</summary>
+    public const int HeadroomBytes = 64;
+
+    /// <summary>Bytes from one buffer of a pool to the next.</summary>
+    public const int Stride = HeadroomBytes + BufferBytes;
 
     private readonly SharedRegion _rings;
     private readonly SafeFileHandle _event = Descriptor.CreateEvent();
     private readonly GrantTable _grants = new();
     private readonly Queue<uint> _freeTx = new();
     private readonly bool[] _pooled;
+    private readonly Dictionary<ulong, uint> _posted = [];
 
     /// <param name="dma">Where the pools are mapped.</param>
     /// <param name="txCapacity">Buffers in the transmit rings and in the transmit pool.</param>
@@ -63,14 +70,17 @@ public sealed class FakeNetworkClient : IDisposable
 
     public BufferTable Buffers { get; }
 
+    /// <summary>Whether buffers go with what is before them: zeroes on transmit, room on receive.</summary>
+    public NetFlags Headroom { get; set; }
+
     /// <summary>Transmit buffers that are with the driver.</summary>
     public int TxOutstanding => (int)TxPool.Size / Stride - _freeTx.Count;
 
     /// <summary>Copies a frame into the transmit pool and submits it, cut into pieces where a size is given.</summary>
     /// <param name="frame">Bytes from the destination address on.</param>
     /// <param name="request">Offload fields of the first buffer; lengths, grant and cookie are filled in.</param>
-    /// <param name="pieces">Bytes a buffer, at most <see cref="Stride"/>.</param>
-    public void Send(ReadOnlySpan<byte> frame, NetBuffer request = default, int pieces = Stride)
+    /// <param name="pieces">Bytes a buffer, at most <see cref="BufferBytes"/>.</param>
+    public void Send(ReadOnlySpan<byte> frame, NetBuffer request = default, int pieces = BufferBytes)
     {
         int count = Math.Max(1, (frame.Length + pieces - 1) / pieces);
         if (Client.Submit.Reserve((uint)count) < count || _freeTx.Count < count) throw new InvalidOperationException("the transmit ring or pool is full");
@@ -78,10 +88,10 @@ public sealed class FakeNetworkClient : IDisposable
         {
             ReadOnlySpan<byte> piece = frame.Slice(i * pieces, Math.Min(pieces, frame.Length - (i * pieces)));
             uint index = _freeTx.Dequeue();
-            piece.CopyTo(TxPool.Memory!.Slice(index * Stride, piece.Length));
-            NetBuffer buffer = i == 0 ? request : default;
+            NetBuffer buffer = i == 0 ? request with { Flags = request.Flags | Headroom } : default;
             buffer.Grant = TxGrant.Handle;
-            buffer.Offset = index * Stride;
+            buffer.Offset = OffsetOf(index);
+            piece.CopyTo(TxPool.Memory!.Slice(buffer.Offset, piece.Length));
             buffer.Length = (uint)piece.Length;
             buffer.Cookie = index;
             _pooled[index] = true;
@@ -123,16 +133,28 @@ public sealed class FakeNetworkClient : IDisposable
     {
         if (Client.Free.Reserve(count) < count) throw new InvalidOperationException("the free ring is full");
         for (uint i = 0; i < count; i++)
-            Client.Free[i] = new NetBuffer { Grant = RxGrant.Handle, Offset = (first + i) * Stride, Length = Stride, Cookie = first + i };
+        {
+            Client.Free[i] = new NetBuffer { Grant = RxGrant.Handle, Offset = OffsetOf(first + i), Length = BufferBytes, Cookie = first + i, Flags = Headroom };
+            _posted[first + i] = OffsetOf(first + i);
+        }
+
         Client.Free.Publish(count);
     }
 
     /// <summary>Posts buffers as they are.</summary>
     public void PostRaw(params ReadOnlySpan<NetBuffer> buffers)
     {
-        for (int i = 0; i < buffers.Length; i++) Client.Free[(uint)i] = buffers[i];
+        for (int i = 0; i < buffers.Length; i++)
+        {
+            Client.Free[(uint)i] = buffers[i];
+            _posted[buffers[i].Cookie] = buffers[i].Offset;
+        }
+
         Client.Free.Publish((uint)buffers.Length);
     }
+
+    /// <summary>Where a buffer of a pool begins.</summary>
+    public static uint OffsetOf(uint index) => (index * Stride) + HeadroomBytes;
 
     /// <summary>Takes what was received, and posts the same buffers again where asked to.</summary>
     public List<(NetBuffer Last, byte[] Frame)> TakeReceived(bool repost = true)
@@ -145,7 +167,7 @@ public sealed class FakeNetworkClient : IDisposable
             NetBuffer buffer = Client.Received.Read(i);
             parts.Add(buffer);
             if ((buffer.Flags & NetFlags.More) != 0) continue;
-            frames.Add((buffer, (buffer.Flags & NetFlags.Rejected) != 0 ? [] : [.. parts.SelectMany(part => RxPool.Memory!.Slice(part.Offset, (int)part.Length).ToArray())]));
+            frames.Add((buffer, (buffer.Flags & NetFlags.Rejected) != 0 ? [] : [.. parts.SelectMany(part => RxPool.Memory!.Slice(_posted[part.Cookie], (int)part.Length).ToArray())]));
             if (repost) foreach (NetBuffer part in parts.Where(part => (part.Flags & NetFlags.Rejected) == 0)) Post(1, (uint)part.Cookie);
             parts.Clear();
         }

@@ -46,7 +46,8 @@ public sealed class FakeDaemon : IDisposable
     /// <summary>What is behind the NIC; null where the test plays the driver.</summary>
     public Wire? Wire { get; }
 
-    public NetworkDeviceInfo Info { get; init; } = new()
+    /// <summary>What the present driver says, and after a change the next one.</summary>
+    public NetworkDeviceInfo Info { get; set; } = new()
     {
         Mac = MacAddress.From([0x52, 0x54, 0, 0, 0, 1]),
         MaxFrame = 16110,
@@ -257,6 +258,7 @@ public sealed class FakeDaemon : IDisposable
         _memory.Add(rings);
         _opened.Rings = _opened.Rings with { Generation = Generation };
         _opened.RingsBytes = (uint)rings.Size;
+        _opened.Info = Info;
         Nic = new FakeNic(rings, _opened.Rings, _driverBell, _clientBell, _tx!, _rx!);
         return rings;
     }

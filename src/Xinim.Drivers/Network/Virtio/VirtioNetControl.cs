@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Diagnostics;
 using Xinim.Drivers.Virtio.Queues;
 using Xinim.Drivers.Virtio.Transports;
@@ -18,6 +19,19 @@ internal abstract class VirtioNetControl
     public static readonly NetCommand AddVlan = new(2, 0), RemoveVlan = new(2, 1); // [V §5.1.6.5.3]
     public static readonly NetCommand AcknowledgeAnnounce = new(3, 0); // [V §5.1.6.5.4]
     public static readonly NetCommand SetOffloads = new(5, 0); // [V §5.1.6.5.8]
+
+    private static readonly NetCommand s_coalesceTx = new(6, 0), s_coalesceRx = new(6, 1); // [V §5.1.6.5.9]
+
+    /// <summary>Has the device gather interrupts of both directions.</summary>
+    /// <param name="frames">That end the wait, too.</param>
+    /// <inheritdoc cref="Do"/>
+    public bool Coalesce(uint frames, uint microseconds)
+    {
+        Span<byte> limits = stackalloc byte[8];
+        BinaryPrimitives.WriteUInt32LittleEndian(limits, frames);
+        BinaryPrimitives.WriteUInt32LittleEndian(limits[4..], microseconds);
+        return Do(s_coalesceTx, limits) && Do(s_coalesceRx, limits);
+    }
 
     /// <summary>Gives the queue's memory to the device.</summary>
     public abstract void SetUp(IVirtioTransport transport, ushort queue);

@@ -16,6 +16,7 @@ public sealed class VirtioNetDriver : INetworkDriver
     /// <summary>Vectors that are of use: configuration, receive, transmit.</summary>
     public const int Vectors = 3;
 
+    private const uint CoalesceFrames = 64;
     private const uint VlanHeader = 18; // Ethernet header and a tag
     private readonly VirtioNetOptions _options;
     private readonly VirtioDevice _device;
@@ -26,6 +27,8 @@ public sealed class VirtioNetDriver : INetworkDriver
     private readonly DmaArena _arena;
     private readonly Action<string> _log;
     private VirtioNetQueues? _queues;
+    private VirtioNetControl? _control;
+    private long _pairs;
     private VirtioNetAnnouncement? _announcement;
     private MacAddress _mac;
     private NetworkStatistics _sums;
@@ -54,6 +57,8 @@ public sealed class VirtioNetDriver : INetworkDriver
     }
 
     public bool TxBusy => _queues is { } queues && queues.Tx.Busy;
+
+    public bool TxBacklog => _queues is { } queues && queues.Tx.Backlog;
 
     public LinkState Link { get; private set; }
 
@@ -90,6 +95,8 @@ public sealed class VirtioNetDriver : INetworkDriver
             RxBufferBytes = VirtioNetRx.MinBuffer,
             Link = Link,
             SumWithLength = 1,
+            TxHeadroom = _queues!.Tx.Headroom,
+            RxHeadroom = _queues.Rx.Headroom,
         };
     }
 
@@ -100,12 +107,24 @@ public sealed class VirtioNetDriver : INetworkDriver
         _queues.Tx.Attach(buffers);
     }
 
-    /// <summary>A reset: the only thing after which no DMA follows in every device, whatever it offers [V §2.4.1].</summary>
+    /// <summary>A reset is the only thing after which no DMA follows in every device, whatever it offers [V §2.4.1]; of the queues alone where it offers that [V §2.6.1].</summary>
     public void Detach()
     {
         _sums = Statistics;
         _queues = null;
-        BringUp();
+        if (!_device.Has(VirtioFeatures.RingReset))
+        {
+            BringUp();
+            return;
+        }
+
+        _transport.ResetQueue(VirtioNetQueues.RxNumber);
+        _transport.ResetQueue(VirtioNetQueues.TxNumber);
+        _arena.Reset(_pairs);
+        VirtioNetQueues queues = VirtioNetQueues.Make(_device, _arena, _options, Offloads());
+        queues.SetUp(_transport, _vectors);
+        Apply(queues);
+        _queues = queues;
     }
 
     public uint TxProvide(RingConsumer<NetBuffer> submitted) => _queues!.Tx.Provide(submitted);
@@ -150,13 +169,15 @@ public sealed class VirtioNetDriver : INetworkDriver
         if (_queues is not { } queues) return;
         try
         {
-            Apply(queues, fresh: false);
+            _filters.Write(_device, _control, fresh: false);
+            Apply(queues);
         }
         catch (ArgumentException)
         {
             // What was refused is not kept, nor the half of it that the device took.
             _filters.Set(former, filtersVlans: true);
-            Apply(queues, fresh: false);
+            _filters.Write(_device, _control, fresh: false);
+            Apply(queues);
             throw;
         }
     }
@@ -186,23 +207,28 @@ public sealed class VirtioNetDriver : INetworkDriver
     /// <summary>[V §3.1.1], with step 7 for network devices [V §5.1.5].</summary>
     private void BringUp()
     {
-        _device.Negotiate(offered => VirtioNetFeatures.Choose(offered, _options.VlanFilter) | _options.QueueFeatures);
+        _device.Negotiate(offered => VirtioNetFeatures.Choose(offered, _options) | _options.QueueFeatures);
         _arena.Reset();
         _mac = _options.Mac ?? _config.ReadMac() ?? MadeUpMac(_transport.Name);
         _filters.LimitFrame(LargestFrame());
         // Without MULTIQUEUE it follows the one pair [V §5.1.2].
         ushort? control = _device.Has(VirtioNetFeatures.ControlQueue) ? (ushort)2 : null;
-        VirtioNetQueues queues = VirtioNetQueues.Make(_device, _arena, _options, control, Offloads());
-        _transport.SetConfigVector(_vectors.Configuration);
-        queues.Rx.SetUp(_transport, VirtioNetQueues.RxNumber, _vectors.OfQueue(0));
-        queues.Tx.SetUp(_transport, VirtioNetQueues.TxNumber, _vectors.OfQueue(1));
-        if (control is { } number) queues.Control!.SetUp(_transport, number);
+        _control = control is { } at ? VirtioNetQueues.MakeControl(_device, _arena, at) : null;
         _announcement = new VirtioNetAnnouncement(_arena, _mac);
+        _pairs = _arena.Used;
+        VirtioNetQueues queues = VirtioNetQueues.Make(_device, _arena, _options, Offloads());
+        _transport.SetConfigVector(_vectors.Configuration);
+        queues.SetUp(_transport, _vectors);
+        if (control is { } number) _control!.SetUp(_transport, number);
         _device.Begin();
         _queues = queues;
-        if (_options.Mac is { } own && _device.Has(VirtioNetFeatures.ControlMac | VirtioNetFeatures.ControlReceive) && !queues.Control!.Do(VirtioNetControl.SetMac, own))
+        if (_options.Mac is { } own && _device.Has(VirtioNetFeatures.ControlMac | VirtioNetFeatures.ControlReceive) && !_control!.Do(VirtioNetControl.SetMac, own))
             throw new DeviceFaultException($"{_transport.Name} refuses the address {own} (VIRTIO_NET_ERR) [V §5.1.6.5.2]");
-        Apply(queues, fresh: true);
+        _filters.Write(_device, _control, fresh: true);
+        Apply(queues);
+        // It costs latency and nothing else where the device does not do it.
+        if (_device.Has(VirtioNetFeatures.Coalescing) && !_control!.Coalesce(CoalesceFrames, _options.CoalesceMicroseconds))
+            _log($"the device refuses to gather interrupts for {_options.CoalesceMicroseconds} µs (VIRTIO_NET_ERR); it goes on as it is");
         LookAtDevice();
     }
 
@@ -216,9 +242,8 @@ public sealed class VirtioNetDriver : INetworkDriver
         return _config.ReadMtu() is { } mtu ? Math.Min(mtu + VlanHeader, room) : room;
     }
 
-    private void Apply(VirtioNetQueues queues, bool fresh)
+    private void Apply(VirtioNetQueues queues)
     {
-        _filters.Write(_device, queues.Control, fresh);
         queues.Rx.MaxFrame = queues.Tx.MaxFrame = _filters.MaxFrame;
         queues.Rx.ReportChecksums = _filters.ReportChecksums && _device.Has(VirtioNetFeatures.GuestChecksum);
     }
@@ -236,7 +261,7 @@ public sealed class VirtioNetDriver : INetworkDriver
         _device.CheckHealth();
         (LinkState link, bool announce) = _config.ReadStatus();
         Link = link;
-        if (!announce || !_device.Has(VirtioNetFeatures.Announce) || _queues is not { Control: { } control } queues) return;
+        if (!announce || !_device.Has(VirtioNetFeatures.Announce) || _control is not { } control || _queues is not { } queues) return;
         _log("the device asks for an announcement; sent");
         queues.Tx.Send(_announcement!.At, VirtioNetAnnouncement.Bytes);
         _ = control.Do(VirtioNetControl.AcknowledgeAnnounce, []);

@@ -44,6 +44,9 @@ internal static class VirtioNetFeatures
     /// <summary>The control queue sets the address.</summary>
     public const VirtioFeatures ControlMac = (VirtioFeatures)(1ul << 23);
 
+    /// <summary>The device can gather interrupts.</summary>
+    public const VirtioFeatures Coalescing = (VirtioFeatures)(1ul << 53);
+
     /// <summary>The device cuts UDP into datagrams.</summary>
     public const VirtioFeatures HostUso = (VirtioFeatures)(1ul << 56);
 
@@ -51,16 +54,17 @@ internal static class VirtioNetFeatures
     public const VirtioFeatures SpeedDuplex = (VirtioFeatures)(1ul << 63);
 
     /// <summary>What the driver takes of what a device offers: nothing without what it depends on [V §5.1.3.1].</summary>
-    /// <param name="vlanFilter">The device is to filter by VLAN.</param>
-    public static VirtioFeatures Choose(VirtioFeatures offered, bool vlanFilter)
+    /// <param name="options">VLAN filter, receive checksums and coalescing are choices.</param>
+    public static VirtioFeatures Choose(VirtioFeatures offered, VirtioNetOptions options)
     {
         VirtioFeatures wanted = Mtu | Mac | Status | SpeedDuplex | Checksum;
         if ((offered & Checksum) != 0) wanted |= HostTso4 | HostTso6 | HostUso;
         if ((offered & ControlQueue) == 0) return wanted;
-        wanted |= ControlQueue | ControlReceive | ControlMac | (vlanFilter ? ControlVlan : VirtioFeatures.None);
+        wanted |= ControlQueue | ControlReceive | ControlMac | (options.VlanFilter ? ControlVlan : VirtioFeatures.None);
         if ((offered & Status) != 0) wanted |= Announce;
+        if (options.CoalesceMicroseconds != 0) wanted |= Coalescing;
         // Frames without a checksum come only while somebody wants them: both or neither.
-        if ((offered & ControlOffloads) != 0 && (offered & GuestChecksum) != 0) wanted |= ControlOffloads | GuestChecksum;
+        if (options.RxChecksum && (offered & ControlOffloads) != 0 && (offered & GuestChecksum) != 0) wanted |= ControlOffloads | GuestChecksum;
         return wanted;
     }
 }

@@ -7,7 +7,7 @@ namespace Xinim.Drivers.Network.Virtio;
 [StructLayout(LayoutKind.Explicit, Size = Stride)]
 internal struct VirtioNetHeader
 {
-    public const uint Bytes = 12;
+    public const ushort Bytes = 12;
 
     /// <summary>Bytes from one header to the next in the driver's memory.</summary>
     public const int Stride = 16;

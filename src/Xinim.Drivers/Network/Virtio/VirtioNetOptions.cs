@@ -8,9 +8,9 @@ namespace Xinim.Drivers.Network.Virtio;
 /// <summary>What a user may tune. Whatever is on is used where the device offers it.</summary>
 public sealed record VirtioNetOptions
 {
-    private const uint MinRing = 4, MaxRing = 32768;
+    private const uint MinRing = 4, MaxRing = 32768, MaxCoalesce = 10_000;
 
-    /// <summary>Entries of the transmit queue at the most, a power of two from 4 to 32,768; a frame takes two.</summary>
+    /// <summary>Entries of the transmit queue at the most, a power of two from 4 to 32,768; a frame takes one or two.</summary>
     public uint TxDescriptors { get; init; } = 1024;
 
     /// <summary>Entries of the receive queue at the most.</summary>
@@ -34,6 +34,15 @@ public sealed record VirtioNetOptions
     /// <summary>Filter by VLAN in the device. Off by default: without a filter each of the 4,096 VLANs has to be let through by a command of its own.</summary>
     public bool VlanFilter { get; init; }
 
+    /// <summary>A frame's header goes with it in one piece, in the client's memory: one descriptor instead of two.</summary>
+    public bool Headroom { get; init; } = true;
+
+    /// <summary>Frames may come with a checksum that the device vouches for. Where it offers that, received headers lie in the driver's memory, which reads them.</summary>
+    public bool RxChecksum { get; init; } = true;
+
+    /// <summary>Microseconds that the device may gather interrupts for; 0 leaves it as it is.</summary>
+    public uint CoalesceMicroseconds { get; init; }
+
     /// <summary>Reads what the configuration says; what it leaves out has its default.</summary>
     /// <exception cref="ArgumentException">An unknown key, or a value that is not allowed; says what is.</exception>
     public static VirtioNetOptions Parse(IReadOnlyDictionary<string, string> texts)
@@ -51,7 +60,10 @@ public sealed record VirtioNetOptions
                 "eventIndex" => options with { EventIndex = ParseSwitch(key, text) },
                 "inOrder" => options with { InOrder = ParseSwitch(key, text) },
                 "vlanFilter" => options with { VlanFilter = ParseSwitch(key, text) },
-                _ => throw new ArgumentException($"unknown option '{key}'; allowed: txDescriptors, rxDescriptors, mac, packed, indirect, eventIndex, inOrder, vlanFilter"),
+                "headroom" => options with { Headroom = ParseSwitch(key, text) },
+                "rxChecksum" => options with { RxChecksum = ParseSwitch(key, text) },
+                "coalesceMicroseconds" => options with { CoalesceMicroseconds = ParseMicroseconds(key, text) },
+                _ => throw new ArgumentException($"unknown option '{key}'; allowed: txDescriptors, rxDescriptors, mac, packed, indirect, eventIndex, inOrder, vlanFilter, headroom, rxChecksum, coalesceMicroseconds"),
             };
         }
 
@@ -67,6 +79,11 @@ public sealed record VirtioNetOptions
         => uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint value) && value is >= MinRing and <= MaxRing && BitOperations.IsPow2(value)
             ? value
             : throw new ArgumentException($"option '{key}' is '{text}'; allowed: a power of two from {MinRing} to {MaxRing}");
+
+    private static uint ParseMicroseconds(string key, string text)
+        => uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint value) && value <= MaxCoalesce
+            ? value
+            : throw new ArgumentException($"option '{key}' is '{text}'; allowed: 0 to {MaxCoalesce}");
 
     private static MacAddress ParseMac(string key, string text)
     {

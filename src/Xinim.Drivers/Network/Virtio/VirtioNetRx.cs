@@ -16,6 +16,9 @@ internal abstract class VirtioNetRx
     /// <summary>Buffers that one frame can fill: a jumbo frame of 9,018 bytes takes six.</summary>
     public const uint MaxBuffers = 8;
 
+    /// <summary>Bytes before a client's buffer that may take the header; 0: none.</summary>
+    public ushort Headroom { get; init; }
+
     /// <summary>Bytes of the largest frame to deliver.</summary>
     public uint MaxFrame { get; set; } = 1518;
 

@@ -9,14 +9,16 @@ using Xinim.Vfio.Dma;
 namespace Xinim.Drivers.Network.Virtio;
 
 /// <summary>
-/// A place for a frame is a header in the driver's memory and as many of the client's buffers as the largest frame needs [V §5.1.6.3]: the driver
-/// reads the header and never the packet, of which it has no mapping.
+/// A place for a frame is a header and as many of the client's buffers as the largest frame needs [V §5.1.6.3]. Where the header can say something it lies in
+/// the driver's memory: the driver reads it and never the packet, of which it has no mapping. Where it cannot, the bytes before the client's
+/// first buffer take it, and a place of one buffer is one part.
 /// </summary>
 internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
     where TQueue : struct, IVirtQueue
 {
     private const uint MinFrame = 14;
     private const uint MaxParts = MaxBuffers;
+    private const uint MaxRoom = 1 << 30;
     private const int MaxBatch = 256;
 
     private readonly DmaBuffer<VirtioNetHeader> _headers;
@@ -69,9 +71,11 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
         uint parts = PartsPerFrame;
         uint ready = free.Peek(Math.Min(MaxBatch, _mask + 1 - (_refusedTail - _refusedHead)));
         uint taken = 0;
-        while (taken + parts <= ready && _freeCount != 0)
+        while (taken + parts <= ready && _queue.Free != 0)
         {
-            uint used = GivePlace(buffers, free, taken, parts);
+            uint used = parts == 1 && Headroom != 0 ? GivePlain(buffers, free.Ready, taken, ready) : 0;
+            // What is not plain is read anew and as a whole; nothing of the look that found it is kept.
+            if (used == 0) used = GivePlace(buffers, free, taken, parts);
             if (used == 0) break;
             taken += used;
         }
@@ -90,11 +94,16 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
         if (wanted == 0) return 0;
         uint room = received.Reserve(wanted);
         uint put = ReturnRefused(received, room);
+        RingView<NetBuffer> slots = received.Reserved;
+        Place[] places = _places;
         while (room - put >= MaxParts || (room == wanted && put < room))
         {
             int number = _queue.Take(out uint written);
             if (number < 0) break;
-            put += Deliver(received, put, _places[number], written);
+            ref readonly Place place = ref places[number];
+            uint length = Measure(written);
+            if (place.Parts == 0) DeliverPlain(ref slots[put++], place.Cookie, length);
+            else put += Deliver(slots, put, place, length);
         }
 
         if (put != 0) received.Publish(put);
@@ -105,16 +114,44 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
 
     public override void Mask() => _queue.DisableInterrupts();
 
+    /// <summary>A run of places of one part each: the path that has to be fast.</summary>
+    /// <returns>Buffers taken; 0 where the first is none for such a place, is wrong, or has no room.</returns>
+    private uint GivePlain(BufferTable buffers, RingView<NetBuffer> from, uint at, uint ready)
+    {
+        Place[] places = _places;
+        uint headroom = Headroom;
+        BufferWindow window = default;
+        uint count = 0;
+        for (; at + count < ready; count++)
+        {
+            ref readonly NetBuffer slot = ref from[at + count];
+            uint length = slot.Length;
+            ulong offset = slot.Offset;
+            uint grant = slot.Grant;
+            if ((slot.Flags & NetFlags.Headroom) == 0 || offset < headroom || length - MinBuffer > MaxRoom) break;
+            if (grant != window.Handle && !buffers.TryFind(grant, RegionAccess.Write, out window)) break;
+            if (offset + length > window.Length) break;
+            int number = _queue.Add(new Iova(window.Iova.Value + offset - headroom), length + headroom, deviceWrites: true);
+            if (number < 0) break;
+            places[number] = new Place(slot.Cookie, 0, 0);
+        }
+
+        _withDevice += count;
+        return count;
+    }
+
     /// <returns>Buffers taken from the ring; 0 where the device has no room.</returns>
     private uint GivePlace(BufferTable buffers, RingConsumer<NetBuffer> free, uint at, uint parts)
     {
+        if (_freeCount == 0) return 0;
         uint slot = _free[_freeCount - 1];
         uint first = slot * MaxParts;
-        _parts[0] = new VirtSegment(_headers.Iova + ((ulong)slot * VirtioNetHeader.Stride), VirtioNetHeader.Bytes);
+        uint headroom = 0;
         for (uint i = 0; i < parts; i++)
         {
             NetBuffer buffer = free.Read(at + i);
-            if (buffer.Length < MinBuffer || !buffers.TryLocate(in buffer, RegionAccess.Write, out Iova address))
+            if (i == 0 && (buffer.Flags & NetFlags.Headroom) != 0) headroom = Headroom;
+            if (!IsPlace(buffers, in buffer, i == 0 ? headroom : 0, out Iova address))
             {
                 // Those before it are read anew next time.
                 if (i != 0) return Refuse(free, at, i);
@@ -125,13 +162,20 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
             _parts[i + 1] = new VirtSegment(address, buffer.Length);
         }
 
-        int number = parts == 1 ? _queue.Add(_parts[0], _parts[1], 0) : _queue.Add(_parts.AsSpan(0, (int)parts + 1), 0);
+        if (headroom == 0) _parts[0] = new VirtSegment(_headers.Iova + ((ulong)slot * VirtioNetHeader.Stride), VirtioNetHeader.Bytes);
+        else _parts[1] = new VirtSegment(new Iova(_parts[1].At.Value - headroom), _parts[1].Length + headroom);
+        int number = parts == 1 && headroom == 0
+            ? _queue.Add(_parts[0], _parts[1], 0)
+            : _queue.Add(headroom == 0 ? _parts.AsSpan(0, (int)parts + 1) : _parts.AsSpan(1, (int)parts), 0);
         if (number < 0) return 0;
         _freeCount--;
-        _places[number] = new Place(slot, parts);
+        _places[number] = new Place(0, slot, parts);
         _withDevice += parts;
         return parts;
     }
+
+    private static bool IsPlace(BufferTable buffers, in NetBuffer buffer, uint headroom, out Iova address)
+        => buffers.TryLocate(in buffer, RegionAccess.Write, out address) && buffer.Length - MinBuffer <= MaxRoom && buffer.Offset >= headroom;
 
     private uint Refuse(RingConsumer<NetBuffer> free, uint at, uint count, NetFlags flags = NetFlags.Unused)
     {
@@ -153,26 +197,41 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
         return count;
     }
 
-    /// <returns>Buffers put: all of the place's.</returns>
-    private uint Deliver(RingProducer<NetBuffer> received, uint put, in Place place, uint written)
+    /// <summary>Counts a frame.</summary>
+    /// <returns>Its bytes; 0 where it is not for delivery.</returns>
+    private uint Measure(uint written)
     {
-        if (written < VirtioNetHeader.Bytes) throw new DeviceFaultException($"a received frame has {written} bytes, less than its header's {VirtioNetHeader.Bytes} [V §5.1.6.4]");
-        VirtioNetHeader header = _headers[place.Slot];
-        _free[_freeCount++] = place.Slot;
-        _withDevice -= place.Parts;
-        uint left = written - VirtioNetHeader.Bytes;
-        bool wanted = left >= MinFrame && left <= MaxFrame;
-        if (wanted)
-        {
-            Frames++;
-            Bytes += left;
-        }
-        else
+        if (written < VirtioNetHeader.Bytes) ThrowShort(written);
+        uint length = written - VirtioNetHeader.Bytes;
+        if (length - MinFrame > MaxFrame - MinFrame)
         {
             Dropped++;
-            left = 0;
+            return 0;
         }
 
+        Frames++;
+        Bytes += length;
+        return length;
+    }
+
+    private static void ThrowShort(uint written)
+        => throw new DeviceFaultException($"a received frame has {written} bytes, less than its header's {VirtioNetHeader.Bytes} [V §5.1.6.4]");
+
+    private void DeliverPlain(ref NetBuffer slot, ulong cookie, uint length)
+    {
+        _withDevice--;
+        slot.Cookie = cookie;
+        slot.Length = length;
+        slot.Flags = length == 0 ? NetFlags.Unused : NetFlags.None;
+        slot.VlanTag = 0;
+    }
+
+    /// <returns>Buffers put: all of the place's.</returns>
+    private uint Deliver(RingView<NetBuffer> slots, uint put, in Place place, uint left)
+    {
+        NetFlags result = ReportChecksums ? Describe(_headers[place.Slot].Flags) : NetFlags.None;
+        _free[_freeCount++] = place.Slot;
+        _withDevice -= place.Parts;
         uint first = place.Slot * MaxParts;
         for (uint i = 0; i < place.Parts; i++)
         {
@@ -181,18 +240,17 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
             left -= part;
             buffer.Length = part;
             buffer.VlanTag = 0;
-            buffer.Flags = part == 0 ? NetFlags.Unused : left != 0 ? NetFlags.More : Describe(header.Flags);
-            received[put + i] = buffer;
+            buffer.Flags = part == 0 ? NetFlags.Unused : left != 0 ? NetFlags.More : result;
+            slots[put + i] = buffer;
         }
 
         return place.Parts;
     }
 
     /// <summary>The device vouches for the data: it has checked the sum, or none was made because the frame was on no wire [V §5.1.6.4].</summary>
-    private NetFlags Describe(byte flags) => !ReportChecksums ? NetFlags.None
-        : (flags & VirtioNetHeader.NeedsChecksum) != 0 ? NetFlags.PartialChecksum
+    private static NetFlags Describe(byte flags) => (flags & VirtioNetHeader.NeedsChecksum) != 0 ? NetFlags.PartialChecksum
         : (flags & VirtioNetHeader.DataValid) != 0 ? NetFlags.TransportChecksum : NetFlags.None;
 
-    /// <summary>What a buffer of the queue is: its header's slot, and how many of the client's buffers it has.</summary>
-    private readonly record struct Place(uint Slot, uint Parts);
+    /// <summary>What a buffer of the queue is: its header's slot, and how many of the client's buffers it has; or, with 0 parts, the one buffer that is all of it.</summary>
+    private readonly record struct Place(ulong Cookie, uint Slot, uint Parts);
 }

@@ -20,8 +20,14 @@ internal abstract class VirtioNetTx
     /// <summary>Bytes of the largest frame, VLAN tag included.</summary>
     public uint MaxFrame { get; set; } = 1518;
 
+    /// <summary>Bytes before a frame that may hold its header; 0: none.</summary>
+    public ushort Headroom { get; init; }
+
     /// <summary>Requests that the device can fulfil.</summary>
     public NetFlags Offloads { get; init; }
+
+    /// <summary>The device can be asked for an interrupt in the middle of what it has (EVENT_IDX).</summary>
+    public bool LateInterrupts { get; init; }
 
     /// <summary>The device cuts UDP too.</summary>
     public bool CutsUdp { get; init; }
@@ -38,6 +44,9 @@ internal abstract class VirtioNetTx
     protected ulong Done { get; set; }
 
     public abstract bool Busy { get; }
+
+    /// <inheritdoc cref="INetworkDriver.TxBacklog"/>
+    public abstract bool Backlog { get; }
 
     public abstract void SetUp(IVirtioTransport transport, ushort queue, int? vector);
 

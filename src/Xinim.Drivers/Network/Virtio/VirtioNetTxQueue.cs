@@ -8,8 +8,9 @@ using Xinim.Vfio.Dma;
 namespace Xinim.Drivers.Network.Virtio;
 
 /// <summary>
-/// A frame is a buffer of two parts or more: the header, which lies in the driver's memory, and what the client granted. All frames without
-/// requests share one header of zeroes [V §5.1.6.2]. Which of the client's buffers belong to a frame is kept in private memory.
+/// A frame is a header and what the client granted [V §5.1.6.2]. A frame without requests has a header of zeroes: those that the client keeps before it, so
+/// that both are one part, or those that all other such frames share. A header that asks for something lies in the driver's memory. Which of the client's
+/// buffers belong to a frame is kept in private memory.
 /// </summary>
 internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
     where TQueue : struct, IVirtQueue
@@ -18,6 +19,12 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
     private const uint MinFrame = 14;
     private const uint MaxBatch = 256;
     private const uint ZeroHeader = 0, OwnFrame = uint.MaxValue;
+
+    /// <summary>Calls of <see cref="Return"/> that finished buffers may wait for others.</summary>
+    private const uint MostDelays = 256;
+
+    /// <summary>Frames of which half are not sent before a sleeper is awake.</summary>
+    private const uint MinBacklog = 512;
     private const int None = -1;
     private const NetFlags Checksums = NetFlags.TcpChecksum | NetFlags.UdpChecksum;
 
@@ -41,6 +48,9 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
     private int _freeMore;
     private uint _freeMoreCount;
     private int _unreturned = None;
+    private uint _ready;
+    private uint _waiting;
+    private uint _delays;
     private bool _rejectRest;
     private VirtioDoorbell? _doorbell;
     private BufferTable? _buffers;
@@ -64,6 +74,8 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
 
     public override bool Busy => _queue.Outstanding != 0;
 
+    public override bool Backlog => LateInterrupts && _queue.Outstanding >= MinBacklog && _waiting == 0;
+
     public override void SetUp(IVirtioTransport transport, ushort queue, int? vector)
     {
         _queue.DisableInterrupts();
@@ -75,9 +87,10 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
     public override uint Provide(RingConsumer<NetBuffer> submitted)
     {
         if (_buffers is not { } buffers) return 0;
-        uint ready = submitted.Peek(Math.Min(MaxBatch, _mask + 1 - (_refusedTail - _refusedHead)));
+        uint waiting = submitted.Peek(submitted.Capacity);
+        uint ready = Math.Min(waiting, Math.Min(MaxBatch, _mask + 1 - (_refusedTail - _refusedHead)));
         uint taken = 0;
-        while (taken < ready)
+        while (taken < ready && _queue.Free != 0)
         {
             uint used = ProvidePlain(buffers, submitted.Ready, taken, ready);
             // What is not plain is read anew and as a whole; nothing of the look that found it is kept.
@@ -86,6 +99,7 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
             taken += used;
         }
 
+        _waiting = waiting - taken;
         if (taken == 0) return 0;
         submitted.Release(taken);
         Notify();
@@ -94,11 +108,11 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
 
     public override uint Return(RingProducer<NetBuffer> completed)
     {
-        uint wanted = _withDevice + _ownWithDevice + (_refusedTail - _refusedHead);
+        uint wanted = _ready + _withDevice + _ownWithDevice + (_refusedTail - _refusedHead);
         if (wanted == 0) return 0;
         uint room = completed.Reserve(wanted);
         RingView<NetBuffer> slots = completed.Reserved;
-        uint put = ReturnRefused(slots, room);
+        uint put = ReturnRefused(slots, _ready, room);
         Given[] given = _given;
         uint frames = 0;
         while (true)
@@ -124,11 +138,19 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
         }
 
         Done += frames;
-        if (put != 0) completed.Publish(put);
+        _ready = put;
+        if (put == 0 || IsWorthWaiting(put)) return 0;
+        completed.Publish(put);
+        _ready = _delays = 0;
         return put;
     }
 
-    public override void Arm() => _ = _queue.EnableInterrupts();
+    /// <summary>Nothing waits while the loop sleeps.</summary>
+    public override void Arm()
+    {
+        _delays = MostDelays;
+        _ = _queue.EnableInterrupts(late: true);
+    }
 
     public override void Mask() => _queue.DisableInterrupts();
 
@@ -141,6 +163,12 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
         Notify();
     }
 
+    /// <summary>
+    /// A client that has all its buffers in the device sends again what it is given back: piece by piece that is a batch of one for everybody. So it gets
+    /// them when they are a quarter of what is out, in the device or on the way there.
+    /// </summary>
+    private bool IsWorthWaiting(uint ready) => ready * 4 < _withDevice + _waiting && ++_delays < MostDelays;
+
     /// <summary>A run of frames of one buffer each without requests: the path that has to be fast.</summary>
     /// <returns>Buffers taken; 0 where the first is not such a frame, is refused, or has no room.</returns>
     private uint ProvidePlain(BufferTable buffers, RingView<NetBuffer> from, uint at, uint ready)
@@ -148,6 +176,8 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
         if (_rejectRest) return 0;
         Given[] given = _given;
         uint excess = MaxFrame - MinFrame;
+        uint headroom = Headroom;
+        NetFlags known = headroom == 0 ? NetFlags.None : NetFlags.Headroom;
         BufferWindow window = default;
         VirtSegment header = new(_headers.Iova, VirtioNetHeader.Bytes);
         ulong bytes = 0;
@@ -158,10 +188,15 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
             uint length = slot.Length;
             ulong offset = slot.Offset;
             uint grant = slot.Grant;
-            if (slot.Flags != NetFlags.None || length - MinFrame > excess) break;
+            NetFlags flags = slot.Flags;
+            if ((flags & ~known) != 0 || length - MinFrame > excess) break;
             if (grant != window.Handle && !buffers.TryFind(grant, RegionAccess.Read, out window)) break;
             if (offset + length > window.Length) break;
-            int number = _queue.Add(header, new VirtSegment(new Iova(window.Iova.Value + offset), length), 2);
+            ulong address = window.Iova.Value + offset;
+            int number;
+            if (flags == NetFlags.None) number = _queue.Add(header, new VirtSegment(new Iova(address), length), 2);
+            else if (offset < headroom) break;
+            else number = _queue.Add(new Iova(address - headroom), length + headroom, deviceWrites: false);
             if (number < 0) break;
             given[number] = new Given(slot.Cookie, None, ZeroHeader);
             bytes += length;
@@ -206,11 +241,14 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
     private uint Give(uint count, uint total)
     {
         bool plain = (_frame[0].Flags & Checksums) == 0;
+        bool whole = plain && (_frame[0].Flags & NetFlags.Headroom) != 0;
         if (count - 1 > _freeMoreCount || (!plain && _freeHeaderCount == 0)) return 0;
         uint header = plain ? ZeroHeader : _freeHeaders[_freeHeaderCount - 1];
         _parts[0] = new VirtSegment(_headers.Iova + ((ulong)header * VirtioNetHeader.Stride), VirtioNetHeader.Bytes);
         if (!plain) _headers[header] = VirtioNetHeader.For(_frame[0]);
-        int number = _queue.Add(_parts.AsSpan(0, (int)count + 1), (int)count + 1);
+        if (whole) _parts[1] = new VirtSegment(new Iova(_parts[1].At.Value - Headroom), _parts[1].Length + Headroom);
+        Span<VirtSegment> parts = whole ? _parts.AsSpan(1, (int)count) : _parts.AsSpan(0, (int)count + 1);
+        int number = _queue.Add(parts, parts.Length);
         if (number < 0) return 0;
         if (!plain) _freeHeaderCount--;
         int next = None;
@@ -225,6 +263,12 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
     private bool IsValid(in NetBuffer first, uint total)
     {
         NetFlags flags = first.Flags & ~NetFlags.More;
+        if ((flags & NetFlags.Headroom) != 0)
+        {
+            if (Headroom == 0 || first.Offset < Headroom) return false;
+            flags &= ~NetFlags.Headroom;
+        }
+
         if (total < MinFrame || (flags & ~Offloads) != 0) return false;
         NetFlags sums = flags & Checksums;
         if (sums == 0) return flags == 0 && total <= MaxFrame;
@@ -263,9 +307,8 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
         Rejected++;
     }
 
-    private uint ReturnRefused(RingView<NetBuffer> slots, uint room)
+    private uint ReturnRefused(RingView<NetBuffer> slots, uint put, uint room)
     {
-        uint put = 0;
         for (; put < room && _refusedHead != _refusedTail; put++)
         {
             slots[put].Cookie = _refused[_refusedHead++ & _mask];

@@ -54,8 +54,9 @@ public interface IVirtQueue
     int Take(out uint written);
 
     /// <summary>Asks for an interrupt when the next buffer is used.</summary>
+    /// <param name="late">Where EVENT_IDX is negotiated: when half of the buffers that are with the device are used.</param>
     /// <returns>False where one is used already: then look again before sleeping.</returns>
-    bool EnableInterrupts();
+    bool EnableInterrupts(bool late = false);
 
     /// <summary>Asks for none. A device may send one all the same.</summary>
     void DisableInterrupts();

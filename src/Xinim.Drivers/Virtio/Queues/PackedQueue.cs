@@ -156,10 +156,11 @@ public struct PackedQueue : IVirtQueue
         return (int)id;
     }
 
-    public bool EnableInterrupts()
+    public bool EnableInterrupts(bool late = false)
     {
         _interrupts = true;
-        uint place = (_used & (Size - 1)) | (Wrap(_used) << EventWrapShift);
+        uint position = late ? _used + ((_shown - _used) / 2) : _used;
+        uint place = (position & (Size - 1)) | (Wrap(position) << EventWrapShift);
         Volatile.Write(ref _driverEvent[0], _eventIndex ? place | (EventDescriptor << EventFlagsShift) : EventEnable << EventFlagsShift);
         MemoryOrder.PublishBeforeWakeCheck();
         return !(_inOrder && !_ledger.BatchOver) && !IsUsed(out _);

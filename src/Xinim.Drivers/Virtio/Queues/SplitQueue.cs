@@ -163,10 +163,10 @@ public struct SplitQueue : IVirtQueue
         return (int)id;
     }
 
-    public bool EnableInterrupts()
+    public bool EnableInterrupts(bool late = false)
     {
         _interrupts = true;
-        if (_eventIndex) Volatile.Write(ref _usedEvent[0], (ushort)_ledger.Taken);
+        if (_eventIndex) Volatile.Write(ref _usedEvent[0], (ushort)(_ledger.Taken + (late ? (_ledger.Published - _ledger.Taken) / 2 : 0)));
         else Volatile.Write(ref _availFlags[0], 0);
         MemoryOrder.PublishBeforeWakeCheck();
         return _seen == _ledger.Taken && !Look();

@@ -2,6 +2,7 @@ using Xinim.Drivers.Network.E1000;
 using Xinim.Ipc.Protocols;
 using Xinim.TestKit;
 using Xinim.TestKit.E1000;
+using Xinim.TestKit.Fakes;
 using Xunit;
 
 namespace Xinim.Drivers.Tests.Network.E1000;
@@ -139,7 +140,7 @@ public sealed class E1000RxQueueTests
             good with { Grant = 7, Cookie = 2 },
             good with { Length = 2047, Cookie = 3 },
             good with { Grant = bench.Client.TxGrant.Handle, Cookie = 4 },
-            good with { Offset = (1024 * 2048) - 2047, Cookie = 5 },
+            good with { Offset = (1024 * FakeNetworkClient.Stride) - 2047, Cookie = 5 },
             good with { Offset = uint.MaxValue, Length = uint.MaxValue, Cookie = 6 });
         bench.Poll();
         bench.Poll();

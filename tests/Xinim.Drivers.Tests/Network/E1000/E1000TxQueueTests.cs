@@ -2,6 +2,7 @@ using Xinim.Drivers.Network.E1000;
 using Xinim.Ipc.Protocols;
 using Xinim.TestKit;
 using Xinim.TestKit.E1000;
+using Xinim.TestKit.Fakes;
 using Xunit;
 
 namespace Xinim.Drivers.Tests.Network.E1000;
@@ -142,7 +143,7 @@ public sealed class E1000TxQueueTests
         { "no bytes", new NetBuffer { Length = 0 } },
         { "shorter than a header", new NetBuffer { Length = 13 } },
         { "longer than a frame", new NetBuffer { Length = 1519 } },
-        { "outside the pool", new NetBuffer { Length = 100, Offset = (1024 * 2048) - 99 } },
+        { "outside the pool", new NetBuffer { Length = 100, Offset = (1024 * FakeNetworkClient.Stride) - 99 } },
         { "offset that wraps", new NetBuffer { Length = 100, Offset = uint.MaxValue } },
         { "length that wraps", new NetBuffer { Length = uint.MaxValue } },
         { "unknown flag", new NetBuffer { Length = 60, Flags = (NetFlags)(1 << 27) } },

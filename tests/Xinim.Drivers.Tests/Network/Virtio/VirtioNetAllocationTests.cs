@@ -1,6 +1,7 @@
 using Xinim.Drivers.Network.Virtio;
 using Xinim.Ipc.Protocols;
 using Xinim.TestKit;
+using Xinim.TestKit.Fakes;
 using Xunit;
 
 namespace Xinim.Drivers.Tests.Network.Virtio;
@@ -11,14 +12,17 @@ public sealed class VirtioNetAllocationTests
     private const int Packets100K = 100_000, Warm = 3200, Runs = 3;
 
     [Theory]
-    [InlineData(false, false)]
-    [InlineData(true, false)]
-    [InlineData(true, true)]
-    public void A_hundred_thousand_packets_both_ways_allocate_nothing(bool packed, bool checksums)
+    [InlineData(false, false, false)]
+    [InlineData(true, false, false)]
+    [InlineData(true, true, false)]
+    [InlineData(false, false, true)]
+    [InlineData(true, false, true)]
+    public void A_hundred_thousand_packets_both_ways_allocate_nothing(bool packed, bool checksums, bool headroom)
     {
-        using VirtioNetBench bench = new VirtioNetBench(options: new VirtioNetOptions { Packed = packed, InOrder = false }).Started(post: 256);
-        bench.KeepSent = false;
-        NetBuffer buffer = new() { Grant = bench.Client.TxGrant.Handle, Length = 60 };
+        VirtioNetOptions options = new() { Packed = packed, InOrder = false, RxChecksum = !headroom };
+        using VirtioNetBench bench = new(options: options) { KeepSent = false, Client = { Headroom = headroom ? NetFlags.Headroom : NetFlags.None } };
+        _ = bench.Started(post: 256);
+        NetBuffer buffer = new() { Grant = bench.Client.TxGrant.Handle, Offset = FakeNetworkClient.HeadroomBytes, Length = 60, Flags = bench.Client.Headroom };
         if (checksums) buffer = buffer with { Flags = NetFlags.TcpChecksum, LinkHeader = 14, NetworkHeader = 20 };
         byte[] frame = Packets.Plain(60);
         Exchange(bench, buffer, frame, Warm);
@@ -52,7 +56,16 @@ public sealed class VirtioNetAllocationTests
             bench.Client.Client.Completed.Release(bench.Client.Client.Completed.Peek(512));
             uint received = bench.Client.Client.Received.Peek(512);
             _ = bench.Client.Client.Free.Reserve(received);
-            for (uint i = 0; i < received; i++) bench.Client.Client.Free[i] = bench.Client.Client.Received.Read(i) with { Length = 2048, Flags = NetFlags.None };
+            for (uint i = 0; i < received; i++)
+            {
+                ulong cookie = bench.Client.Client.Received.Read(i).Cookie;
+                bench.Client.Client.Free[i] = new NetBuffer
+                {
+                    Grant = bench.Client.RxGrant.Handle, Offset = FakeNetworkClient.OffsetOf((uint)cookie), Length = FakeNetworkClient.BufferBytes, Cookie = cookie,
+                    Flags = bench.Client.Headroom,
+                };
+            }
+
             bench.Client.Client.Received.Release(received);
             bench.Client.Client.Free.Publish(received);
         }

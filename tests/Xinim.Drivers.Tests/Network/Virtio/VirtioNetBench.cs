@@ -54,12 +54,15 @@ internal sealed class VirtioNetBench : IDisposable
     /// <summary>What came to the transmit queue: header and frame.</summary>
     public List<(byte[] Header, byte[] Frame)> Sent { get; } = [];
 
+    /// <summary>Of each of those: its parts.</summary>
+    public List<int> SentParts { get; } = [];
+
     public ulong SentCount { get; private set; }
 
     /// <summary>False: frames are counted only.</summary>
     public bool KeepSent { get; set; } = true;
 
-    /// <summary>False: the device takes nothing from the transmit queue until <see cref="Transmit"/>.</summary>
+    /// <summary>False: the device takes nothing from the transmit queue until <see cref="Transmit()"/>.</summary>
     public bool TransmitAtOnce { get; set; } = true;
 
     /// <summary>Commands of the control queue.</summary>
@@ -107,20 +110,25 @@ internal sealed class VirtioNetBench : IDisposable
     }
 
     /// <summary>The device sends what it has.</summary>
-    public void Transmit()
+    public void Transmit() => _ = Transmit(int.MaxValue);
+
+    /// <summary>The device sends some of what it has.</summary>
+    /// <returns>True where the driver wanted an interrupt for that.</returns>
+    public bool Transmit(int count)
     {
         DeviceQueue queue = Model.Queue(Tx)!;
         DeviceChain? late;
         do
         {
-            while (queue.Pop() is { } chain) Take(queue, chain);
+            for (; count > 0 && queue.Pop() is { } chain; count--) Take(queue, chain);
+            if (count == 0) return Model.Flush(Tx);
             // Whoever asks for notifications looks once more [V §2.7.10].
             queue.WantNotifications(true);
             late = queue.Pop();
             if (late is not null) Take(queue, late);
         }
         while (late is not null);
-        _ = Model.Flush(Tx);
+        return Model.Flush(Tx);
     }
 
     /// <summary>Nobody did anything that is forbidden.</summary>
@@ -142,6 +150,7 @@ internal sealed class VirtioNetBench : IDisposable
         if (KeepSent)
         {
             byte[] bytes = chain.Read(Model.Dma);
+            SentParts.Add(chain.Readable.Count);
             Sent.Add((bytes[..HeaderBytes], bytes[HeaderBytes..]));
         }
         else

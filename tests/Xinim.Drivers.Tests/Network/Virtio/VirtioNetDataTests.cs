@@ -10,8 +10,8 @@ namespace Xinim.Drivers.Tests.Network.Virtio;
 /// <summary>Frames both ways, over each layout of the queues with each of their features on and off.</summary>
 public sealed class VirtioNetDataTests
 {
-    /// <summary>Packed, event index, indirect, in order.</summary>
-    public static TheoryData<int> Layouts => [.. Enumerable.Range(0, 16)];
+    /// <summary>Packed, event index, indirect, in order, headroom.</summary>
+    public static TheoryData<int> Layouts => [.. Enumerable.Range(0, 32)];
 
     [Theory]
     [MemberData(nameof(Layouts))]
@@ -209,7 +209,11 @@ public sealed class VirtioNetDataTests
     private static VirtioNetBench New(int layout)
     {
         VirtioNetOptions options = new() { Packed = (layout & 1) != 0, EventIndex = (layout & 2) != 0, Indirect = (layout & 4) != 0, InOrder = (layout & 8) != 0 };
-        return new VirtioNetBench(VirtioNetBench.Everything | VirtioFeatures.IndirectDescriptors, options);
+        bool headroom = (layout & 16) != 0;
+        return new VirtioNetBench(VirtioNetBench.Everything | VirtioFeatures.IndirectDescriptors, options with { RxChecksum = !headroom })
+        {
+            Client = { Headroom = headroom ? NetFlags.Headroom : NetFlags.None },
+        };
     }
 
     /// <summary>Buffers that a place had beyond its frame come back unused.</summary>

@@ -255,17 +255,19 @@ public sealed class VirtioNetDriverTests
         Assert.Equal(2, bench.Client.TakeReceived(repost: false).Count);
     }
 
-    [Fact]
-    public void Detach_leaves_nothing_with_the_device_and_a_new_client_works()
+    [Theory]
+    [InlineData(VirtioFeatures.None, 1)]
+    [InlineData(VirtioFeatures.RingReset, 0)] // of its queues alone
+    public void Detach_leaves_nothing_with_the_device_and_a_new_client_works(VirtioFeatures also, int wholeResets)
     {
-        using VirtioNetBench bench = new VirtioNetBench { TransmitAtOnce = false }.Started(post: 64);
+        using VirtioNetBench bench = new VirtioNetBench(VirtioNetBench.Everything | also) { TransmitAtOnce = false }.Started(post: 64);
         bench.Client.Send(Packets.Plain(60));
         bench.Poll();
         Assert.True(bench.Driver.TxBusy);
         DeviceQueue former = bench.Model.Queue(VirtioNetBench.Rx)!;
         int resets = bench.Model.Resets;
         bench.Driver.Detach();
-        Assert.Equal(resets + 1, bench.Model.Resets);
+        Assert.Equal(resets + wholeResets, bench.Model.Resets);
         Assert.NotSame(former, bench.Model.Queue(VirtioNetBench.Rx));
         Assert.False(bench.Driver.TxBusy);
         Assert.False(bench.Receive(Packets.Plain(60)));
@@ -286,6 +288,37 @@ public sealed class VirtioNetDriverTests
         Assert.Equal(Packets.Plain(60, 5), Assert.Single(bench.Sent).Frame);
         Assert.Equal(2, bench.Model.Synchronized);
         bench.AssertClean();
+    }
+
+    [Fact]
+    public void Clients_that_come_and_go_take_no_memory_and_filters_work_on()
+    {
+        using VirtioNetBench bench = new VirtioNetBench(VirtioNetBench.Everything | VirtioFeatures.RingReset).Started();
+        long used = bench.Arena.Used;
+        for (int i = 0; i < 100; i++)
+        {
+            bench.Driver.Detach();
+            bench.Driver.Attach(bench.Client.Buffers);
+        }
+
+        Assert.Equal(used, bench.Arena.Used);
+        bench.Commands.Clear();
+        bench.Driver.SetFilters(new NetworkFilters { Flags = NetworkFilterFlags.Promiscuous, MaxFrame = 3000 });
+        Assert.Equal(1, bench.Commands[0].Data[0]);
+        bench.Driver.Detach();
+        bench.Driver.Attach(bench.Client.Buffers);
+        bench.Client.Send(Packets.Plain(3000));
+        bench.Poll();
+        Assert.Equal(Packets.Plain(3000), Assert.Single(bench.Sent).Frame);
+        bench.AssertClean();
+    }
+
+    [Fact]
+    public void A_queue_that_is_never_reset_is_a_fault()
+    {
+        using VirtioNetBench bench = new VirtioNetBench(VirtioNetBench.Everything | VirtioFeatures.RingReset).Started();
+        bench.Model.Misbehaviour |= VirtioMisbehaviour.StuckReset;
+        Assert.Contains("queue 0", Assert.Throws<DeviceFaultException>(bench.Driver.Detach).Message, StringComparison.Ordinal);
     }
 
     [Fact]

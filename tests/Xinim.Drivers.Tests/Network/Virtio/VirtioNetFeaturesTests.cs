@@ -10,9 +10,9 @@ namespace Xinim.Drivers.Tests.Network.Virtio;
 /// <summary>What is accepted of what is offered, each feature on and off, and what depends on what [V §5.1.3.1].</summary>
 public sealed class VirtioNetFeaturesTests
 {
-    public static TheoryData<int> Bits => [0, 1, 2, 3, 5, 11, 12, 16, 17, 18, 19, 21, 23, 28, 29, 34, 35, 36, 40, 56, 63];
+    public static TheoryData<int> Bits => [0, 1, 2, 3, 5, 11, 12, 16, 17, 18, 19, 21, 23, 28, 29, 34, 35, 36, 40, 53, 56, 63];
 
-    private static readonly VirtioNetOptions s_all = new() { Indirect = true, VlanFilter = true };
+    private static readonly VirtioNetOptions s_all = new() { Indirect = true, VlanFilter = true, CoalesceMicroseconds = 50 };
 
     [Theory]
     [MemberData(nameof(Bits))]
@@ -32,7 +32,7 @@ public sealed class VirtioNetFeaturesTests
     }
 
     [Theory]
-    [InlineData(17, new[] { 2, 1, 18, 19, 21, 23 })] // CTRL_VQ
+    [InlineData(17, new[] { 2, 1, 18, 19, 21, 23, 53 })] // CTRL_VQ
     [InlineData(0, new[] { 11, 12, 56 })] // CSUM
     [InlineData(2, new[] { 1 })] // CTRL_GUEST_OFFLOADS
     [InlineData(1, new[] { 2 })] // GUEST_CSUM
@@ -51,6 +51,14 @@ public sealed class VirtioNetFeaturesTests
         const VirtioFeatures gone = VirtioFeatures.RingPacked | VirtioFeatures.IndirectDescriptors | VirtioFeatures.EventIndex | VirtioFeatures.InOrder | VirtioNetFeatures.ControlVlan;
         Assert.Equal(VirtioFeatures.None, Accepted((VirtioFeatures)ulong.MaxValue, none) & gone);
         Assert.Equal(gone, Accepted((VirtioFeatures)ulong.MaxValue, s_all) & gone);
+    }
+
+    [Fact]
+    public void Receive_checksums_are_left_out_where_the_user_says_so()
+    {
+        const VirtioFeatures both = VirtioNetFeatures.GuestChecksum | VirtioNetFeatures.ControlOffloads;
+        Assert.Equal(VirtioFeatures.None, Accepted((VirtioFeatures)ulong.MaxValue, new VirtioNetOptions { RxChecksum = false }) & both);
+        Assert.Equal(both, Accepted((VirtioFeatures)ulong.MaxValue, new VirtioNetOptions()) & (both | VirtioNetFeatures.Coalescing));
     }
 
     [Theory]

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Xinim.Drivers.Network.Virtio;
+using Xinim.Drivers.Virtio;
 using Xinim.Ipc.Protocols;
 using Xinim.TestKit;
 using Xinim.Vfio;
@@ -37,6 +38,21 @@ public sealed class VirtioNetFiltersTests
         bench.Commands.Clear();
         bench.Driver.SetFilters(default);
         Assert.Equal(["0.0 00", "0.1 00", "1.0 0000000000000000", "5.0 0000000000000000"], Text(bench));
+        bench.AssertClean();
+    }
+
+    [Fact]
+    public void Interrupts_are_gathered_where_the_user_wishes_it_and_a_device_that_refuses_goes_on()
+    {
+        VirtioNetOptions wish = new() { CoalesceMicroseconds = 300 };
+        const VirtioFeatures able = VirtioNetBench.Everything | VirtioNetFeatures.Coalescing;
+        using VirtioNetBench bench = new VirtioNetBench(able, wish).Started();
+        Assert.Equal(["6.0 400000002c010000", "6.1 400000002c010000"], Text(bench).Where(command => command.StartsWith('6')));
+        using VirtioNetBench refuses = new VirtioNetBench(able, wish) { Answer = (kind, _) => kind == 6 ? 1 : 0 }.Started();
+        Assert.Contains(refuses.Log, line => line.Contains("300 µs", StringComparison.Ordinal));
+        using VirtioNetBench unasked = new VirtioNetBench(able).Started();
+        using VirtioNetBench unable = new VirtioNetBench(options: wish).Started();
+        Assert.DoesNotContain(unasked.Commands.Concat(unable.Commands), command => command.Class == 6);
         bench.AssertClean();
     }
 

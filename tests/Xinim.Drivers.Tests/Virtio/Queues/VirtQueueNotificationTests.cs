@@ -93,6 +93,43 @@ public abstract class VirtQueueNotificationTests<TQueue>
     }
 
     [Theory]
+    [InlineData(2u)]
+    [InlineData(8u)]
+    [InlineData(256u)]
+    public void With_EVENT_IDX_a_late_interrupt_comes_in_the_middle_of_what_is_out(uint size)
+    {
+        using QueueBench<TQueue> bench = new(VirtioFeatures.EventIndex, size, indirectParts: 0);
+        for (uint round = 0, total = 0; total < 68_000; round++)
+        {
+            int count = 1 + (int)(round % size);
+            Add(bench, count);
+            _ = bench.Queue.Publish();
+            Assert.True(bench.Queue.EnableInterrupts(late: true));
+            for (int used = 0; used < count; used++)
+            {
+                bench.Device.Use(bench.Device.Pop()!, 0);
+                if (bench.Device.Flush() != (used == count / 2)) Assert.Fail($"after {total}: buffer {used} of {count}");
+            }
+
+            Assert.Equal(count, bench.TakeAll());
+            total += (uint)count;
+        }
+
+        bench.AssertIdle();
+    }
+
+    [Fact]
+    public void Without_EVENT_IDX_a_late_interrupt_is_the_next_one()
+    {
+        using QueueBench<TQueue> bench = new(VirtioFeatures.None, 8);
+        Add(bench, 8);
+        _ = bench.Queue.Publish();
+        Assert.True(bench.Queue.EnableInterrupts(late: true));
+        bench.Device.Use(bench.Device.Pop()!, 0);
+        Assert.True(bench.Device.Flush());
+    }
+
+    [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public void With_EVENT_IDX_one_interrupt_is_sent_for_all_that_the_driver_leaves(bool inOrder)
