@@ -4,6 +4,7 @@ using Xinim.Faults.Targets;
 using Xinim.Faults.Traffic;
 using Xinim.Net.Traffic;
 using Xinim.TestKit.E1000;
+using Xinim.TestKit.Fakes;
 
 namespace Xinim.Faults.Tests;
 
@@ -105,7 +106,7 @@ public sealed class ModelCampaignTests
     /// <summary>Rewrites every frame in packet memory, checksum and all.</summary>
     private static void Forge(ModelBench bench)
     {
-        for (int at = 0; at < bench.ReceivePool.Length; at += 2048)
+        for (int at = (int)FakeNetworkClient.OffsetOf(0); at < bench.ReceivePool.Length; at += FakeNetworkClient.Stride)
         {
             for (ulong number = bench.Rx.Sent; number-- > 0;)
             {

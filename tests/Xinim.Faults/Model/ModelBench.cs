@@ -4,6 +4,7 @@ using Xinim.Faults.Traffic;
 using Xinim.Ipc.Protocols;
 using Xinim.TestKit;
 using Xinim.TestKit.E1000;
+using Xinim.TestKit.Fakes;
 
 namespace Xinim.Faults.Model;
 
@@ -52,7 +53,7 @@ internal sealed class ModelBench : IModelBench
     public Span<ulong> WorkWords => MemoryMarshal.Cast<byte, ulong>(_bench.Work.Memory!.Slice(0, (int)Descriptors * 16 * 2));
 
     /// <summary>Packet memory that the device writes.</summary>
-    public Span<byte> ReceivePool => _bench.Client.RxPool.Memory!.Slice(0, (int)Buffers * 2048);
+    public Span<byte> ReceivePool => _bench.Client.RxPool.Memory!.Slice(0, (int)Buffers * FakeNetworkClient.Stride);
 
     /// <summary>Result word of the first receive descriptor that the device has finished and the driver has not looked at; the driver's ring is the second table of its work region.</summary>
     public ref ulong ReceiveResult(uint index) => ref WorkWords[(int)((Descriptors + (index % Descriptors)) * 2) + 1];

@@ -66,7 +66,7 @@ internal sealed class ModelClient(FakeNetworkClient client, uint buffers, FrameS
 
             if ((buffer.Flags & NetFlags.Unused) == 0)
             {
-                client.RxPool.Memory!.Slice(buffer.Offset, (int)buffer.Length).CopyTo(_whole.AsSpan(bytes));
+                client.RxPool.Memory!.Slice(FakeNetworkClient.OffsetOf((uint)buffer.Cookie), (int)buffer.Length).CopyTo(_whole.AsSpan(bytes));
                 bytes += (int)buffer.Length;
                 if ((buffer.Flags & NetFlags.More) == 0)
                 {
@@ -86,7 +86,7 @@ internal sealed class ModelClient(FakeNetworkClient client, uint buffers, FrameS
     private string? Problem(in NetBuffer buffer)
     {
         if (buffer.Cookie >= buffers || !_held[buffer.Cookie]) return $"receive buffer {buffer.Cookie}, which the driver does not hold, came back";
-        if (buffer.Offset != buffer.Cookie * FakeNetworkClient.Stride || buffer.Length > FakeNetworkClient.Stride) return $"receive buffer {buffer.Cookie} came back with {buffer.Length} bytes at {buffer.Offset}";
+        if (buffer.Length > FakeNetworkClient.BufferBytes) return $"receive buffer {buffer.Cookie} came back with {buffer.Length} bytes, more than it holds";
         const NetFlags known = NetFlags.More | NetFlags.Unused | NetFlags.Vlan | NetFlags.Ipv4Checksum | NetFlags.TransportChecksum | NetFlags.ChecksumBad;
         return (buffer.Flags & ~known) != 0 ? $"receive buffer {buffer.Cookie} came back with flags {buffer.Flags}" : null;
     }
