@@ -1,6 +1,8 @@
+using System.Diagnostics;
 using System.Globalization;
 using Xinim.Ipc;
 using Xinim.Vfio.Native;
+using Xinim.Vfio.Registers;
 using Xinim.Vfio.Vfio;
 
 namespace Xinim.Vfio.Pci;
@@ -16,6 +18,8 @@ public sealed class DriverBinding
 
     /// <summary>A bound device that had no driver before is remembered with this.</summary>
     private const string NoDriver = "none";
+
+    private static readonly TimeSpan ProbeLimit = TimeSpan.FromMilliseconds(500), ProbePause = TimeSpan.FromMilliseconds(5);
 
     private readonly PciEnumerator _devices;
     private readonly BindingPaths _paths;
@@ -108,9 +112,19 @@ public sealed class DriverBinding
         PciAddress address = function.Address;
         _write(Attribute(address, "driver_override"), driver);
         if (function.Driver is { } current) Unbind(address, current);
-        Probe(address);
-        string? now = _devices.Find(address).Driver;
-        if (now != driver) throw new LinuxException($"{address} was not taken by {driver} (it has {now ?? "no driver"}); the kernel's log says why");
+        long start = Stopwatch.GetTimestamp();
+        string? now;
+        while (true)
+        {
+            Probe(address);
+            now = _devices.Find(address).Driver;
+            if (now == driver) return;
+            // A function that has just appeared is matched with no driver before the kernel is done with adding it, which is after its event (pci_bus_add_device).
+            if (now is not null || Stopwatch.GetElapsedTime(start) > ProbeLimit) break;
+            Wait.Pause(ProbePause);
+        }
+
+        throw new LinuxException($"{address} was not taken by {driver} (it has {now ?? "no driver"}); the kernel's log says why");
     }
 
     private void Unbind(PciAddress address, string driver) => _write(Path.Combine(DriverPath(driver), "unbind"), address.ToString());

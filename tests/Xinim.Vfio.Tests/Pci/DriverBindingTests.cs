@@ -86,6 +86,15 @@ public sealed class DriverBindingTests : IDisposable
     }
 
     [Fact]
+    public void A_device_that_the_kernel_is_still_adding_is_probed_again()
+    {
+        PciAddress address = _sysfs.AddDevice("0000:00:03.0", 1, 2, group: 4);
+        _sysfs.LetProbesFail(3);
+        _sysfs.Binding().Bind(address);
+        Assert.Equal("vfio-pci", _sysfs.Devices.Find(address).Driver);
+    }
+
+    [Fact]
     public void A_driver_that_does_not_take_the_device_leaves_it_with_the_old_one()
     {
         PciAddress address = _sysfs.AddDevice("0000:00:03.0", 1, 2, "e1000", group: 4);

@@ -8,6 +8,7 @@ namespace Xinim.Vfio.Tests.Pci;
 internal sealed class FakeSysfs : IDisposable
 {
     private readonly HashSet<string> _refusing = [];
+    private int _vainProbes;
 
     public FakeSysfs()
     {
@@ -33,6 +34,9 @@ internal sealed class FakeSysfs : IDisposable
     public string PathOf(string path) => Path.Combine(Root, path);
 
     public void AddDriver(string name) => Directory.CreateDirectory(PathOf("bus/pci/drivers/" + name));
+
+    /// <summary>The next probes find no driver: the kernel is still adding the device.</summary>
+    public void LetProbesFail(int probes) => _vainProbes = probes;
 
     /// <summary>The driver takes no device.</summary>
     public void LetDriverRefuse(string name) => _refusing.Add(name);
@@ -95,6 +99,9 @@ internal sealed class FakeSysfs : IDisposable
                 break;
             case "bind":
                 Link(text, Path.GetFileName(Path.GetDirectoryName(path))!);
+                break;
+            case "drivers_probe" when _vainProbes > 0:
+                _vainProbes--;
                 break;
             case "drivers_probe":
                 string wanted = File.ReadAllText(PathOf($"bus/pci/devices/{text}/driver_override")).Trim();
