@@ -89,7 +89,7 @@ public sealed class HostileClientTests
         ScriptedClient client = bench.Connect();
         AskStatus(client);
         using SafeFileHandle gift = Descriptor.CreateEvent();
-        string[] before = Held.Descriptors();
+        Held before = Held.Now();
         SafeFileHandle[] gifts = [.. Enumerable.Repeat(gift, Channel.MaxHandles)];
 
         for (int round = 0; round < 20; round++)
@@ -98,8 +98,7 @@ public sealed class HostileClientTests
             client.Expect(ClientMessage.Report).Dispose();
         }
 
-        // Fewer where the test before this one was still being cleared away.
-        Assert.InRange(Held.Descriptors().Length, 0, before.Length);
+        before.AssertNothingMore(bench.Settle);
     }
 
     [Fact]
@@ -211,7 +210,7 @@ public sealed class HostileClientTests
     {
         using Bench bench = new();
         ScriptedDriver driver = bench.NextReadyDriver();
-        (string Descriptors, int Mappings) first = default;
+        Held? first = null;
         for (int life = 0; life < 4; life++)
         {
             ScriptedClient client = bench.ConnectAndOpen(driver);
@@ -224,9 +223,8 @@ public sealed class HostileClientTests
             driver.Obey(ControlMessage.SetFilters).Dispose();
             driver.Obey(ControlMessage.Detach).Dispose();
             bench.Until(() => bench.Backend.Mapped.Count == 1, "the memory is freed");
-            (string, int) now = (string.Join(' ', Held.Descriptors()), Held.Mappings());
-            if (life == 0) first = now;
-            else Assert.Equal(first, now);
+            first ??= Held.Now();
+            first.AssertNothingMore(bench.Settle);
         }
     }
 
