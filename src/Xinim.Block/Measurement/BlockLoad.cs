@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Xinim.Block.Ports;
+using Xinim.Ipc.Measurement;
 using Xinim.Ipc.Protocols;
 
 namespace Xinim.Block.Measurement;
@@ -24,8 +25,8 @@ public sealed record BlockLoadOptions
     public int Seed { get; init; } = 1;
 }
 
-/// <summary>What was measured. Times in nanoseconds.</summary>
-public sealed record BlockLoadReport(ulong Requests, ulong Bytes, ulong Errors, TimeSpan Elapsed, ulong P50, ulong P99, ulong P999, ulong Max, uint Recoveries);
+/// <summary>What was measured, and within what time so much of all requests were answered.</summary>
+public sealed record BlockLoadReport(ulong Requests, ulong Bytes, ulong Errors, TimeSpan Elapsed, TimeSpan P50, TimeSpan P99, TimeSpan P999, TimeSpan Max, uint Recoveries);
 
 /// <summary>Keeps a disk busy with equal requests and measures what it does. One thread, which sleeps while the disk works.</summary>
 public sealed class BlockLoad
@@ -83,7 +84,7 @@ public sealed class BlockLoad
     private void OnResult(in BlockResult result, bool goesOn)
     {
         int slot = (int)result.Token;
-        if (result.Status == BlockStatus.Ok) _latencies.Add((ulong)(Stopwatch.GetElapsedTime(_since[slot]).Ticks * TimeSpan.NanosecondsPerTick));
+        if (result.Status == BlockStatus.Ok) _latencies.Add(Stopwatch.GetTimestamp() - _since[slot]);
         else _errors++;
         if (goesOn) Submit(slot);
     }

@@ -65,6 +65,6 @@ internal sealed record DiskBenchSummary(
         double seconds = Math.Max(report.Elapsed.TotalSeconds, 1e-9);
         return new DiskBenchSummary(
             $"{(options.Sequential ? "sequential" : "random")} {(options.Write ? "write" : "read")}", options.RequestBytes, options.Depth, Math.Round(seconds, 3), report.Requests, report.Errors,
-            Math.Round(report.Requests / seconds, 1), Math.Round(report.Bytes / seconds / 1e6, 3), report.P50 / 1e3, report.P99 / 1e3, report.P999 / 1e3, report.Max / 1e3, report.Recoveries);
+            Math.Round(report.Requests / seconds, 1), Math.Round(report.Bytes / seconds / 1e6, 3), report.P50.TotalMicroseconds, report.P99.TotalMicroseconds, report.P999.TotalMicroseconds, report.Max.TotalMicroseconds, report.Recoveries);
     }
 }

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using Xinim.Net.Measurement;
+using Xinim.Ipc.Measurement;
 
 namespace Xinim.Net.Ping;
 

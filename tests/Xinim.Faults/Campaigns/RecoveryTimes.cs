@@ -4,7 +4,7 @@ using Xinim.Faults.Processes;
 using Xinim.Faults.Targets;
 using Xinim.Faults.Traffic;
 using Xinim.Ipc.Processes;
-using Xinim.Net.Measurement;
+using Xinim.Ipc.Measurement;
 using Xinim.Supervisor.Devices;
 using Xinim.Supervisor.Status;
 

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using Xinim.Net.Measurement;
+using Xinim.Ipc.Measurement;
 
 namespace Xinim.Faults.Campaigns;
 

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace Xinim.Net.Measurement;
+namespace Xinim.Ipc.Measurement;
 
 /// <summary>Counts durations in buckets that are 1/128 of their value wide, from a nanosecond up: percentiles without keeping every value.</summary>
 public sealed class LatencyHistogram

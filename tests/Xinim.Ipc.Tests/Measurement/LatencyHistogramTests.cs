@@ -1,8 +1,9 @@
 using System.Diagnostics;
 using CsCheck;
-using Xinim.Net.Measurement;
+using Xinim.Ipc.Measurement;
+using Xunit;
 
-namespace Xinim.Net.Tests.Measurement;
+namespace Xinim.Ipc.Tests.Measurement;
 
 public sealed class LatencyHistogramTests
 {
