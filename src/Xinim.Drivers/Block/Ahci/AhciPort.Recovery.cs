@@ -82,6 +82,12 @@ internal sealed partial class AhciPort
             case PortJobs.Capacity:
                 OnCapacityFailed(status);
                 break;
+            case PortJobs.AllowRemoval or PortJobs.Eject or PortJobs.Load when PacketCommand.SenseKey(status) == PacketCommand.UnitAttention && ++_attentions < MaxAttentions:
+                _jobs |= _job;
+                break;
+            case PortJobs.AllowRemoval:
+                // A drive that has no lock.
+                break;
             case PortJobs.Identify or PortJobs.IdentifyPacket:
                 TryAgain("has a device that does not do IDENTIFY");
                 return false;

@@ -118,17 +118,17 @@ internal sealed class AhciQueue
 
     /// <summary>Gives the driver's own command; nothing else is out.</summary>
     /// <param name="bytes">What the device answers, up to a page; 0 for nothing.</param>
-    /// <param name="packet">READ CAPACITY for a packet device.</param>
-    public void Give(in CommandFis command, uint bytes, bool packet)
+    /// <param name="packet">For a packet device; otherwise empty.</param>
+    public void Give(in CommandFis command, uint bytes, ReadOnlySpan<byte> packet)
     {
         ref CommandTable table = ref _memory.JobTable[0];
         table.Fis = command;
-        if (packet) PacketCommand.WriteReadCapacity(table.Packet);
+        packet.CopyTo(table.Packet);
         if (bytes != 0) table.Regions[0] = new DataRegion(_memory.Page.Iova, bytes);
         ref CommandHeader header = ref _memory.List[0];
         header.SetTable(_memory.JobTable.Iova);
         header.BytesMoved = 0;
-        header.Flags = CommandHeader.FisWords | (packet ? CommandHeader.Packet : 0) | (bytes != 0 ? 1u << CommandHeader.RegionsShift : 0);
+        header.Flags = CommandHeader.FisWords | (packet.IsEmpty ? 0 : CommandHeader.Packet) | (bytes != 0 ? 1u << CommandHeader.RegionsShift : 0);
         Mode = QueueMode.Job;
         _jobSince = Now;
         _prepared = 1;

@@ -319,10 +319,10 @@ public sealed class AhciDriverTests
         Assert.False(bench.Disk.WriteCache);
         Assert.True(bench.Units[0].TryTakeChange(out BlockDeviceInfo info));
         Assert.False(info.Has(BlockFeatures.WriteCache));
-        bench.Units[0].SetPower(BlockPower.Standby);
-        bench.Units[0].SetPower(BlockPower.Idle);
+        bench.Units[0].Run(BlockVerb.Standby);
+        bench.Units[0].Run(BlockVerb.Idle);
         Assert.Equal([0xef, 0xe0, 0xe1], bench.Disk.Seen.Select(command => (int)command.Command));
-        bench.Units[0].SetPower(BlockPower.Standby);
+        bench.Units[0].Run(BlockVerb.Standby);
         int asked = bench.Disk.Seen.Count;
         // A disk that rests is not woken to be asked how it is.
         bench.Pass(130);
