@@ -60,6 +60,9 @@ internal sealed class AhciQueue
     /// <summary>A client's request is with the controller.</summary>
     public bool InFlight => Mode is QueueMode.Queued or QueueMode.Plain;
 
+    /// <summary>Commands that are with the controller.</summary>
+    public uint Outstanding => (uint)BitOperations.PopCount(_issued);
+
     /// <summary>Requests wait to be given again.</summary>
     public bool HasWaiting => _waiting != 0;
 

@@ -32,7 +32,10 @@ internal enum CoalescingControl : uint
 {
     None = 0,
     Enable = 1u << 0, // EN [AHCI §3.1.6]
-    InterruptMask = 0x1f << 3, // INT: the bit of IS that it uses [AHCI §3.1.6]
+    InterruptShift = 3, // INT: the bit of IS that it uses, of a port that there is none of [AHCI §3.1.6]
+    InterruptMask = 0x1f << 3, // INT [AHCI §3.1.6]
+    CommandsShift = 8, // CC: completions that interrupt together [AHCI §3.1.6]
+    TimeoutShift = 16, // TV: milliseconds after which fewer do [AHCI §3.1.6]
 }
 
 /// <summary>CAP2 [AHCI §3.1.10].</summary>

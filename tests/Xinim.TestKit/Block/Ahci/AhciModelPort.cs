@@ -154,6 +154,7 @@ public sealed class AhciModelPort
         }
 
         this[Ci] &= ~(1u << slot);
+        _model.CountCompletions(Number, 1);
     }
 
     /// <summary>A set device bits FIS that ends queued commands.</summary>
@@ -165,6 +166,7 @@ public sealed class AhciModelPort
         Send(0x58, 0xa1u | 0x4000 | ((uint)(status & 0x77) << 16) | ((uint)error << 24), slots);
         this[PxIs] |= Sdbs;
         if (error != 0) Halt(Tfes);
+        _model.CountCompletions(Number, System.Numerics.BitOperations.PopCount(slots));
     }
 
     /// <summary>What a command ends with that the controller itself gives up.</summary>
