@@ -122,7 +122,7 @@ public sealed class AhciDriver : IBlockController
         for (uint number = 0; number < AhciRegisters.MaxPorts; number++)
         {
             if ((_hardware.Implemented & (1u << (int)number)) == 0) continue;
-            AhciPortHardware hardware = new(_hardware.Port(number), $"{_hardware.Name}, port {number}", _options.Speed);
+            AhciPortHardware hardware = new(_hardware.Port(number), $"{_hardware.Name}, port {number}", _options.Speed, _hardware.Has(HostCapabilities.PresenceSwitch));
             AhciMemory memory = new(_arena, zeroes, forbidden);
             ports.Add(new AhciPort(number, _hardware.Name, hardware, memory, _options, _hardware.Has(HostCapabilities.Queueing), _hardware.Slots, _hardware.CoalescedInterrupt == 0 ? 0 : _options.CoalesceCommands, _clock, _log));
         }

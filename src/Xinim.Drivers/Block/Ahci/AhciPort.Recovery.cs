@@ -161,9 +161,10 @@ internal sealed partial class AhciPort
         else Restart(PortState.Ready);
     }
 
-    /// <summary>PxIS.PRCS and PCS go when PxSERR is cleared [AHCI §3.3.5, §7.3.1].</summary>
+    /// <summary>PxIS.PRCS and PCS go when PxSERR is cleared [AHCI §3.3.5, §7.3.1]; DMPS and CPDS are gone by now.</summary>
     private void OnLinkChange()
     {
+        _hardware.FollowPresence();
         bool up = _hardware.LinkUp;
         // While a reset is under way the link comes and goes; the step waits for it.
         if (_state == PortState.Linking && (up || _hardware.LinkSeen || Elapsed < s_presenceLimit))

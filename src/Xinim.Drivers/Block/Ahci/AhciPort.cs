@@ -23,7 +23,7 @@ namespace Xinim.Drivers.Block.Ahci;
 ///              | thrice                                          | DeviceFaultException: the next driver resets the controller
 /// Logging      | the log names a command                         | that one is answered, the others given again: Ready
 ///              | it does not, or cannot be read                  | COMRESET, Linking; then all given one by one, not queued
-/// any          | link lost                                       | Empty; every request: NoMedium
+/// any          | link lost, slot empty or open                   | Empty; every request: NoMedium
 /// any but Empty| the link was lost and is back                   | COMRESET, Linking
 /// Refused      | the link was lost                               | Empty
 /// </code>
@@ -187,6 +187,7 @@ internal sealed partial class AhciPort : IControllerUnit
     public void OnTimer()
     {
         _queue.Now = _clock.GetTimestamp();
+        _hardware.FollowPresence();
         if (_state != PortState.Empty && !_hardware.LinkUp) OnLinkChange();
         Step();
         if (_hardware.Running && _queue.Mode != QueueMode.Idle) CheckProgress();
