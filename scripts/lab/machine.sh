@@ -109,12 +109,12 @@ faults() {
 # The sectors are those of FaultyDiskLabTests. The throttle group is opened until a test closes it.
 add_faulty_disks() {
   QEMU_ARGS+=(-device ich9-ahci,id=faulty,addr=0x14 -object throttle-group,id=slow)
-  add_faulty_disk 0 bad 64M "$1" image. "$(faults read_aio:2048 write_aio:4096 \
+  add_faulty_disk 0 bad 96M "$1" image. "$(faults read_aio:2048 write_aio:4096 \
     read_aio:6144:once write_aio:8192:once read_aio:10240:once write_aio:12288:once flush_to_disk::once)" ''
-  add_faulty_disk 1 slow 64M "$1" file. ,file.driver=throttle,file.throttle-group=slow ''
+  add_faulty_disk 1 slow 96M "$1" file. ,file.driver=throttle,file.throttle-group=slow ''
   add_faulty_disk 2 huge 3T "$1" '' '' ,physical_block_size=4096
-  add_faulty_disk 3 thin 64M "$1" '' ,discard=unmap ''
-  add_faulty_disk 4 broken 64M "$1" image. "$(faults read_aio write_aio)" ''
+  add_faulty_disk 3 thin 96M "$1" '' ,discard=unmap ''
+  add_faulty_disk 4 broken 96M "$1" image. "$(faults read_aio write_aio)" ''
 }
 
 add_serial() {
