@@ -102,12 +102,19 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
 
     /// <summary>
     /// PxSACT and PxCI are clear when the port has stopped [AHCI §3.3.13, §3.3.14]. QEMU 7.2 clears them when the commands are done, and a reset before
-    /// that can hang it; so it gets a moment, and no complaint when it needs longer.
+    /// that can hang it; so it gets a moment for each command, and no complaint when it needs longer.
     /// </summary>
     public static void Drain(AhciPortRegisters registers, TimeSpan limit)
     {
-        long start = Stopwatch.GetTimestamp();
-        while ((registers.Active.Read() | registers.Issue.Read()) != 0 && Stopwatch.GetElapsedTime(start) < limit) Wait.Pause(TimeSpan.FromMicroseconds(50));
+        long since = Stopwatch.GetTimestamp();
+        uint last = uint.MaxValue, left;
+        while ((left = registers.Active.Read() | registers.Issue.Read()) != 0 && Stopwatch.GetElapsedTime(since) < limit)
+        {
+            // While ST is 0 bits only go.
+            if ((last & ~left) != 0) since = Stopwatch.GetTimestamp();
+            last &= left;
+            Wait.Pause(TimeSpan.FromMicroseconds(50));
+        }
     }
 
     /// <summary>COMRESET: the device forgets every command, and says later that it is there [AHCI §10.4.2]. The port is stopped.</summary>
