@@ -48,7 +48,7 @@ internal sealed partial class AhciPort
         else if (mode == QueueMode.Queued && !named) _queue.GoAlone();
         AnswerHopeless(status);
         if (failed) return;
-        // A disk whose queue has failed takes nothing until its log is read, or it is reset [SATA §13.6.4].
+        // A disk whose queue has failed takes nothing until its log is read, or it is reset [SATA §13.6].
         bool reset = (status & TaskFile.Occupied) != 0 || (mode == QueueMode.Queued && !named && _queue.HasWaiting);
         if (reset) Relink();
         else Restart(named ? PortState.Logging : PortState.Ready);
@@ -115,7 +115,7 @@ internal sealed partial class AhciPort
         if (state == PortState.Logging) Give(PortJobs.ReadLog);
     }
 
-    /// <summary>The log names the command that failed; the device has given the others up, and they are given again [SATA §13.6.4].</summary>
+    /// <summary>The log names the command that failed; the device has given the others up, and they are given again [SATA §13.6].</summary>
     private void OnLog()
     {
         Span<ushort> page = stackalloc ushort[AtaIdentity.Words];

@@ -34,7 +34,7 @@ internal sealed partial class AhciPort : IControllerUnit
 
     private static readonly TimeSpan s_linkLimit = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_readyLimit = TimeSpan.FromSeconds(30); // disks that start their motor [ACS §4.15]
-    private static readonly TimeSpan s_presenceLimit = TimeSpan.FromMilliseconds(10); // a device answers COMRESET by then [SATA §8.4]
+    private static readonly TimeSpan s_presenceLimit = TimeSpan.FromMilliseconds(10); // a device answers COMRESET by then [AHCI §10.1.1]
 
     private readonly AhciPortHardware _hardware;
     private readonly AhciMemory _memory;

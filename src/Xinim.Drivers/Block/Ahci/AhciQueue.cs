@@ -6,7 +6,7 @@ using Xinim.Vfio;
 namespace Xinim.Drivers.Block.Ahci;
 
 /// <summary>
-/// The data path of a port: requests in slots of the command list. Queued commands and others are never with the disk together [SATA §13.6.2]:
+/// The data path of a port: requests in slots of the command list. Queued commands and others are never with the disk together [SATA §13.6]:
 /// the first request of an empty port says which kind it is, one of the other kind waits until the port is empty again. Of the others one is out
 /// at a time, so it is known which one failed.
 /// </summary>
@@ -142,7 +142,7 @@ internal sealed class AhciQueue
     public bool Hint()
     {
         uint sign = Volatile.Read(ref _memory.Received[ReceivedFis.DeviceBits]), register = Volatile.Read(ref _memory.Received[ReceivedFis.Register]);
-        // Of a queued command the register FIS says no more than that the disk has it, if not that it failed [SATA §13.6.3].
+        // Of a queued command the register FIS says no more than that the disk has it, if not that it failed [SATA §13.6].
         if (Mode != QueueMode.Queued) sign |= register | Volatile.Read(ref _memory.Received[ReceivedFis.PioSetup]);
         else if ((ReceivedFis.StatusOf(register) & TaskFile.Failed) != 0) sign |= register;
         return sign != 0 || ++_polls % PollsPerRead == 0;

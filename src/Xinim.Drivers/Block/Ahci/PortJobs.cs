@@ -28,7 +28,7 @@ internal static class PortJob
     /// <summary>The log that says which queued command failed, and for what [ACS §9] [SATA §13.7].</summary>
     private const uint QueuedErrorLog = 0x10;
 
-    private const uint CacheOn = 0x02, CacheOff = 0x82; // subcommands of SET FEATURES [ACS §7]
+    private const uint CacheOn = 0x02, CacheOff = 0x82; // subcommands of SET FEATURES [ACS §7.45]
     private const uint ReadData = 0xd0, ReturnStatus = 0xda; // subcommands of SMART [ACS §7.48]
     private const ulong SmartKey = 0xc2_4f00; // LBA of every SMART command [ACS §7.48]
 

@@ -234,7 +234,7 @@ public sealed class AhciModelPort
     {
         if (_halted || (this[Cmd] & Start) == 0 || Disk is null) return;
         bool active = (this[Sact] & (1u << slot)) != 0;
-        if (!active && (this[Sact] != 0)) Break($"slot {slot} is not queued while 0x{this[Sact]:x8} is [SATA §13.6.2]");
+        if (!active && (this[Sact] != 0)) Break($"slot {slot} is not queued while 0x{this[Sact]:x8} is [SATA §13.6]");
         _commands.Execute(slot, active);
     }
 
