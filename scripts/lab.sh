@@ -23,6 +23,7 @@
 #   00:0f.0  virtio-net       1af4:1041  without merged buffers, event index and indirect descriptors
 #   00:10.0  virtio-blk       1af4:1042  32 MiB, packed queues, four of them
 #   00:13.0  pci-testdev      1b36:0005  a function that no driver is for
+#   00:14.0  ich9-ahci        8086:2922  only with --faulty-disks: disks that fail, that are slow, that are huge, that give space back
 #   03:00.0  virtio-net       1af4:1041  behind a root port (00:11.0)
 #   04:00.0  virtio-blk       1af4:1042  32 MiB in blocks of 4096 bytes, without event index and indirect descriptors, behind a root port (00:12.0)
 #   00:1b.0 to 00:1d.0  virtio-9p  1af4:1009  the lab's own: leave them alone
@@ -40,7 +41,7 @@ readonly OUTPUT_LIMIT=$((4 * 1024 * 1024))
 
 readonly MAX_BOOTS=3
 
-TIMEOUT=600 BOOTS=0 MEMORY=4G CPUS=2 HUGEPAGES=128 IOMMU=1 DEVICES=1 VERBOSE=0 REFRESH=0
+TIMEOUT=600 BOOTS=0 MEMORY=4G CPUS=2 HUGEPAGES=128 IOMMU=1 DEVICES=1 FAULTY_DISKS=0 VERBOSE=0 REFRESH=0
 ACCEL=auto QMP='' GUEST_QMP=0 APPEND='' SERIAL_LOG=''
 EXTRA_QEMU=() EXTRA_ENV=() COMMAND=()
 SCRATCH='' PIDS=()
@@ -65,6 +66,7 @@ Files that it writes beneath $XINIM_LAB_OUT come back to the host (default: arti
                         virtio-plain, virtio-port, cable0, cable1
   --disk-backend B      file (default: sparse images that vanish) or null (1 GiB of zeroes, no
                         medium: for benchmarks)
+  --faulty-disks        one more AHCI controller, for tests of what disks do wrong
   --console-backend B   -chardev arguments for the virtio console (default: null), e.g. file,path=/tmp/console
   --qmp PATH            QEMU's control socket, for hot-plug from the host
   --guest-qmp           the same in the guest, as /dev/ttyS1, with a network (net-plug) and a disk (disk-plug) for devices to be plugged
@@ -142,6 +144,7 @@ parse_arguments() {
       --no-iommu) IOMMU=0 && shift ;;
       --no-devices) DEVICES=0 && shift ;;
       --guest-qmp) GUEST_QMP=1 && shift ;;
+      --faulty-disks) FAULTY_DISKS=1 && shift ;;
       --verbose) VERBOSE=1 && shift ;;
       --refresh) REFRESH=1 && shift ;;
       --) shift && COMMAND=("$@") && break ;;

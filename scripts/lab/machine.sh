@@ -83,6 +83,40 @@ add_disks() {
   add_disk vdisk2 "virtio-blk-pci,bus=virtio-port1,addr=0x0,$virtio,serial=XINIM-VDISK2,event_idx=off,indirect_desc=off,logical_block_size=4096,physical_block_size=4096" 32M "$1"
 }
 
+# A disk of the second AHCI controller. $1: port, $2: name, $3: size, $4: folder, $5: what a filter between image and disk calls what is below it,
+# with a dot; $6: more of the block nodes, $7: more of the device.
+add_faulty_disk() {
+  local image="$4/$2.img"
+  printf 'xinim lab %s\n' "$2" >"$image"
+  truncate -s "$3" "$image"
+  QEMU_ARGS+=(-blockdev "driver=raw,node-name=$2$6,file.${5}driver=file,file.${5}filename=$(escape_commas "$image")"
+    -device "ide-hd,bus=faulty.$1,drive=$2,serial=XINIM-${2^^}$7")
+}
+
+# What blkdebug is to do: words of the form EVENT[:SECTOR[:once]].
+faults() {
+  local fault event sector once number=0
+  printf ',file.driver=blkdebug'
+  for fault in "$@"; do
+    IFS=: read -r event sector once <<<"$fault"
+    printf ',file.inject-error.%d.event=%s' "$number" "$event"
+    if [[ -n "$sector" ]]; then printf ',file.inject-error.%d.sector=%s' "$number" "$sector"; fi
+    if [[ -n "$once" ]]; then printf ',file.inject-error.%d.once=on' "$number"; fi
+    number=$((number + 1))
+  done
+}
+
+# The sectors are those of FaultyDiskLabTests. The throttle group is opened until a test closes it.
+add_faulty_disks() {
+  QEMU_ARGS+=(-device ich9-ahci,id=faulty,addr=0x14 -object throttle-group,id=slow)
+  add_faulty_disk 0 bad 96M "$1" image. "$(faults read_aio:2048 write_aio:4096 \
+    read_aio:6144:once write_aio:8192:once read_aio:10240:once write_aio:12288:once flush_to_disk::once)" ''
+  add_faulty_disk 1 slow 96M "$1" file. ,file.driver=throttle,file.throttle-group=slow ''
+  add_faulty_disk 2 huge 3T "$1" '' '' ,physical_block_size=4096
+  add_faulty_disk 3 thin 96M "$1" '' ,discard=unmap ''
+  add_faulty_disk 4 broken 96M "$1" image. "$(faults read_aio write_aio)" ''
+}
+
 add_serial() {
   # One FIFO for both directions: what the guest writes to the port comes back to it.
   mkfifo "$1/echo.in"
@@ -133,6 +167,7 @@ describe_machine() {
   if ((IOMMU)); then QEMU_ARGS+=(-device intel-iommu,intremap=on,caching-mode=on); fi
   add_shares "$2" "$3"
   if ((DEVICES)); then add_standard_devices "$1"; fi
+  if ((FAULTY_DISKS)); then add_faulty_disks "$1"; fi
   if ((GUEST_QMP)); then add_guest_qmp "$1"; fi
   if [[ -n "$QMP" ]]; then QEMU_ARGS+=(-qmp "unix:$(escape_commas "$QMP"),server=on,wait=off"); fi
   QEMU_ARGS+=("${EXTRA_QEMU[@]}")

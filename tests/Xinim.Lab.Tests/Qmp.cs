@@ -42,6 +42,20 @@ internal sealed class Qmp : IDisposable
         Send("device_add", arguments);
     }
 
+    /// <summary>Lets so many requests a second through to the disks of a throttle group; 0 for all.</summary>
+    public void Throttle(string group, int requestsPerSecond)
+        => Send("qom-set", new JsonObject { ["path"] = $"/objects/{group}", ["property"] = "limits", ["value"] = new JsonObject { ["iops-total"] = requestsPerSecond } });
+
+    /// <summary>Bytes that the image behind a block node takes on the host.</summary>
+    public long AllocatedBytes(string node)
+    {
+        JsonNode nodes = Send("query-named-block-nodes", new JsonObject { ["flat"] = true })!;
+        return (long)nodes.AsArray().Single(one => (string?)one!["node-name"] == node)!["image"]!["actual-size"]!;
+    }
+
+    /// <summary>The block back end of a device of QEMU's, as query-block tells of it.</summary>
+    public JsonNode BlockOf(string backend) => Send("query-block", null)!.AsArray().Single(one => (string?)one!["device"] == backend)!;
+
     /// <summary>Asks the guest's kernel to give a device up, as pressing the attention button does.</summary>
     public void Unplug(string id) => Send("device_del", new JsonObject { ["id"] = id });
 
@@ -56,7 +70,7 @@ internal sealed class Qmp : IDisposable
 
     public void Dispose() => _port.Dispose();
 
-    private void Send(string command, JsonObject? arguments, bool required = true)
+    private JsonNode? Send(string command, JsonObject? arguments, bool required = true)
     {
         string id = $"lab-{++s_id}";
         JsonObject message = new() { ["execute"] = command, ["id"] = id };
@@ -68,7 +82,7 @@ internal sealed class Qmp : IDisposable
             JsonNode? said = Take(Next(start, $"QEMU does not answer {command}"));
             if ((string?)said?["id"] != id) continue;
             Assert.True(!required || said["error"] is null, $"{message.ToJsonString()}: {said.ToJsonString()}");
-            return;
+            return said["return"];
         }
     }
 

@@ -14,7 +14,7 @@ public interface IControllerUnit : IBlockUnit
     /// <summary>As last read, which the driver does by itself now and then; all zero before, and where the disk does not tell.</summary>
     BlockHealth Health { get; }
 
-    /// <summary>Asks the disk to change to a power mode; it wakes up by itself at the next request.</summary>
-    /// <exception cref="ArgumentException">The disk has no such mode.</exception>
-    void SetPower(BlockPower mode);
+    /// <summary>Has the disk do what an operator wants; one that rests wakes up by itself at the next request.</summary>
+    /// <exception cref="ArgumentException">The disk cannot, or does not answer soon.</exception>
+    void Run(BlockVerb verb);
 }

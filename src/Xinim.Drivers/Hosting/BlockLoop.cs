@@ -49,7 +49,7 @@ internal sealed class BlockLoop : DriverLoop<BlockRings.DriverEnd>
         switch ((ControlMessage)message.Header.Type)
         {
             case ControlMessage.SetWriteCache: unit.SetWriteCache(message.Get<uint>() != 0); break;
-            case ControlMessage.SetPower: unit.SetPower((BlockPower)message.Get<uint>()); break;
+            case ControlMessage.RunVerb: unit.Run((BlockVerb)message.Get<uint>()); break;
             default: return false;
         }
 

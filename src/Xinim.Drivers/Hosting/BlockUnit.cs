@@ -61,13 +61,14 @@ internal sealed class BlockUnit(uint number, uint port, IBlockUnit unit, in Bloc
         unit.SetWriteCache(on);
     }
 
-    /// <inheritdoc cref="IControllerUnit.SetPower"/>
-    public void SetPower(BlockPower mode)
+    /// <inheritdoc cref="IControllerUnit.Run"/>
+    public void Run(BlockVerb verb)
     {
-        if (Problem is { } problem) throw new ArgumentException(problem);
-        if (!Enum.IsDefined(mode)) throw new ArgumentException($"there is no power mode {(uint)mode}");
-        if (unit is not IControllerUnit disk) throw new ArgumentException("the disk has no power modes");
-        disk.SetPower(mode);
+        if (!Enum.IsDefined(verb)) throw new ArgumentException($"there is no verb {(uint)verb} for disks");
+        // A drive that is empty is no disk, and has a tray.
+        if (verb is BlockVerb.Idle or BlockVerb.Standby && Problem is { } problem) throw new ArgumentException(problem);
+        if (unit is not IControllerUnit disk) throw new ArgumentException("the disk has neither power modes nor a tray");
+        disk.Run(verb);
     }
 
     protected override void OnDetached() => _sampler.Forget();

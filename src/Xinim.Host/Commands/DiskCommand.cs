@@ -9,7 +9,7 @@ internal static class DiskCommand
 {
     private const string ConsentName = "--yes-destroy-data";
 
-    public static Command Create(CommandEnvironment environment) => new CliCommand("disk", "List, read, write, trim, measure and rest disks", "disk list", "disk read disk0 --length 1M --output start.img")
+    public static Command Create(CommandEnvironment environment) => new CliCommand("disk", "List, read, write, trim, measure, rest and eject disks", "disk list", "disk read disk0 --length 1M --output start.img")
     {
         DiskListCommand.Create(environment),
         DiskInfoCommand.Create(environment),
@@ -18,8 +18,10 @@ internal static class DiskCommand
         DiskTrimCommand.Create(environment),
         DiskBenchCommand.Create(environment),
         DiskSmartCommand.Create(environment),
-        DiskPowerCommand.Create(environment, "idle", "Let a disk rest, ready to go on at once; it wakes up by itself"),
-        DiskPowerCommand.Create(environment, "standby", "Stop a disk's motor; it wakes up by itself"),
+        DiskVerbCommand.Create(environment, "idle", "Let a disk rest, ready to go on at once; it wakes up by itself"),
+        DiskVerbCommand.Create(environment, "standby", "Stop a disk's motor; it wakes up by itself"),
+        DiskVerbCommand.Create(environment, "eject", "Open a drive's tray; whoever has the disc loses it"),
+        DiskVerbCommand.Create(environment, "load", "Close a drive's tray"),
     };
 
     public static Argument<string> Disk() => new("DISK") { Description = "Name such as disk0 or sata0.1, or PCI address, of a disk of the daemon" };

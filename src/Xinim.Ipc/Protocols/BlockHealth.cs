@@ -26,9 +26,18 @@ public enum BlockVerdict : uint
     Failing = 2,
 }
 
-/// <summary>How much of a disk rests.</summary>
-public enum BlockPower : uint
+/// <summary>What an operator has a disk do.</summary>
+public enum BlockVerb : uint
 {
+    /// <summary>Rest, ready to go on at once.</summary>
     Idle = 1,
+
+    /// <summary>Stop the motor.</summary>
     Standby = 2,
+
+    /// <summary>Give the medium up; of a drive that is empty, open the tray.</summary>
+    Eject = 3,
+
+    /// <summary>Take the medium in that lies in the tray.</summary>
+    Load = 4,
 }

@@ -48,8 +48,8 @@ public enum ControlMessage : uint
     /// <summary>→ driver of disks, of a unit: 1 (uint) for a write cache, 0 for none. Answer: Done or Refused.</summary>
     SetWriteCache = 11,
 
-    /// <summary>→ driver of disks, of a unit: <see cref="BlockPower"/>. Answer: Done or Refused.</summary>
-    SetPower = 12,
+    /// <summary>→ driver of disks, of a unit: <see cref="BlockVerb"/>. Answer: Done or Refused.</summary>
+    RunVerb = 12,
 
     /// <summary>← driver: as asked.</summary>
     Done = 16,

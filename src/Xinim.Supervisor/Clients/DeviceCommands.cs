@@ -24,7 +24,7 @@ internal static class DeviceCommands
             case "restart": device.Verbs.Restart(onDone); break;
             case "update" when Path.IsPathFullyQualified(argument): device.Verbs.Update(argument, onDone); break;
             case "update": onDone($"'{argument}' is no absolute path of an executable"); break;
-            default: onDone($"there is no verb '{verb}'; there are start, stop, restart and update, for disks idle and standby"); break;
+            default: onDone($"there is no verb '{verb}'; there are start, stop, restart and update, for disks idle, standby, eject and load"); break;
         }
     }
 }

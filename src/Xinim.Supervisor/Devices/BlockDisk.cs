@@ -75,8 +75,8 @@ internal sealed class BlockDisk(ManagedDevice device, ILogger log, uint unit, ui
     public void SetWriteCache(uint wanted, Action<string?> answer)
         => Ask(ControlMessage.SetWriteCache, wanted, answer, () => _writeCache = wanted);
 
-    /// <summary>Asks the disk to rest; it wakes up by itself.</summary>
-    public void SetPower(BlockPower mode, Action<string?> answer) => Ask(ControlMessage.SetPower, (uint)mode, answer, () => { });
+    /// <summary>Has the disk do what an operator wants.</summary>
+    public void Run(BlockVerb verb, Action<string?> answer) => Ask(ControlMessage.RunVerb, (uint)verb, answer, () => { });
 
     /// <param name="counters">Of this disk.</param>
     public DiskReport Describe(IReadOnlyDictionary<string, ulong> counters) => new(Name, Port, Holder?.Description, IsPresent ? BlockReport.Of(Info) : null, counters)

@@ -42,15 +42,18 @@ internal sealed class BlockSlot(ManagedDevice device, ILogger log) : UnitsSlot(d
 
     public override bool TryRun(string verb, uint? port, Action<string?> onDone)
     {
-        BlockPower? mode = verb switch
+        BlockVerb? known = verb switch
         {
-            "idle" => BlockPower.Idle,
-            "standby" => BlockPower.Standby,
+            "idle" => BlockVerb.Idle,
+            "standby" => BlockVerb.Standby,
+            "eject" => BlockVerb.Eject,
+            "load" => BlockVerb.Load,
             _ => null,
         };
-        if (mode is not { } wanted) return false;
-        if (Find(port, out BlockDisk? disk) is { } problem) onDone(problem);
-        else disk!.SetPower(wanted, onDone);
+        if (known is not { } wanted) return false;
+        // A drive that is empty is no disk, and has a tray.
+        if (Find(port, out BlockDisk? disk) is { } problem && (disk is null || wanted is BlockVerb.Idle or BlockVerb.Standby)) onDone(problem);
+        else disk!.Run(wanted, onDone);
         return true;
     }
 

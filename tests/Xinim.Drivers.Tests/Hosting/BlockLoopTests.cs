@@ -90,11 +90,13 @@ public sealed class BlockLoopTests : IDisposable
         Assert.True(unit.TryTakeHealth(out BlockHealth health));
         Assert.Equal(41, health.Temperature);
         Assert.False(unit.TryTakeHealth(out _));
-        unit.SetPower(BlockPower.Standby);
-        Assert.Equal((uint)BlockPower.Standby, _bench.Model.PowerMode);
-        Assert.Throws<ArgumentException>(() => unit.SetPower((BlockPower)77));
+        unit.Run(BlockVerb.Standby);
+        Assert.Equal((uint)BlockVerb.Standby, _bench.Model.PowerMode);
+        unit.Run(BlockVerb.Eject);
+        Assert.Equal((uint)BlockVerb.Eject, _bench.Model.PowerMode);
+        Assert.Throws<ArgumentException>(() => unit.Run((BlockVerb)77));
         using TestDiskDriver whole = new(_bench.Context());
-        Assert.Throws<ArgumentException>(() => Serve(whole).SetPower(BlockPower.Idle));
+        Assert.Throws<ArgumentException>(() => Serve(whole).Run(BlockVerb.Idle));
     }
 
     public void Dispose()

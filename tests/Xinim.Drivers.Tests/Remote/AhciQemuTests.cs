@@ -1,3 +1,4 @@
+using Xinim.Drivers.Block;
 using Xinim.Drivers.Block.Ahci;
 using Xinim.Ipc.Protocols;
 using Xinim.TestKit.Block;
@@ -278,6 +279,21 @@ public sealed class AhciQemuTests : IDisposable
         AssertImage();
     }
 
+    /// <summary>QEMU's cdrom/eject.</summary>
+    [Fact]
+    public void Cdrom_eject()
+    {
+        using QemuController controller = new("ich9-ahci", [$"{_image},media=cdrom"], context => new AhciDriver(context));
+        IControllerUnit drive = controller.Start();
+        UnitClient disc = controller.Clients[0];
+        drive.Run(BlockVerb.Eject);
+        Poll(controller, () => drive.Info.Has(BlockFeatures.Absent));
+        Assert.Equal(BlockStatus.NoMedium, disc.Run(BlockOperation.Read, 0, 1, 0, 2048));
+        drive.Run(BlockVerb.Load);
+        Poll(controller, () => drive.Info.Blocks == 4096);
+        Assert.Equal(BlockStatus.Ok, disc.Run(BlockOperation.Read, 7, 1, 0, 2048));
+    }
+
     /// <summary>As the host's loop does it: polls, arms, polls once more and sleeps.</summary>
     [Theory]
     [InlineData("ncq")]
@@ -319,7 +335,7 @@ public sealed class AhciQemuTests : IDisposable
         controller.Units[0].SetWriteCache(false);
         Assert.False(controller.Units[0].Info.Has(BlockFeatures.WriteCache));
         // Its disks do not say that they have power modes.
-        Assert.Throws<ArgumentException>(() => controller.Units[0].SetPower(BlockPower.Standby));
+        Assert.Throws<ArgumentException>(() => controller.Units[0].Run(BlockVerb.Standby));
         Assert.Equal(BlockStatus.Ok, controller.Clients[0].Run(BlockOperation.Read, 0, 1, 0, Sector));
     }
 

@@ -69,7 +69,9 @@ public sealed class DiskCommandTests : IDisposable
     [Theory]
     [InlineData("standby")]
     [InlineData("idle")]
-    public void A_disk_is_asked_to_rest(string verb)
+    [InlineData("eject")]
+    [InlineData("load")]
+    public void A_disk_is_asked_to_rest_or_to_open_its_tray(string verb)
     {
         Assert.Equal(0, Run("disk", verb, "disk0"));
         Assert.Equal($"disk0: {verb}", Assert.Single(_machine.Lines));

@@ -88,6 +88,43 @@ public sealed class AhciLabTests
         Assert.True(back.Span.SequenceEqual(LabDisk.Pattern(9)));
     }
 
+    /// <summary>QEMU's own word for it is what QEMU says of the tray.</summary>
+    [Fact]
+    public async Task A_disc_is_ejected_and_its_client_is_told_and_it_comes_back()
+    {
+        using Qmp qemu = new();
+        using LabDaemon daemon = new([Controller]);
+        using BlockClient disc = LabDisk.Open(daemon, "sata0.2");
+        using BlockBuffer buffer = disc.Rent(2048);
+        disc.Read(0, buffer);
+        Assert.Equal(0, LabProgram.Run(LabDaemon.Executable, "disk", "eject", "sata0.2", "--socket", daemon.Socket).Status);
+        Assert.True((bool)qemu.BlockOf("cd0")["tray_open"]!);
+        daemon.Await("the disk has gone", 1);
+        // The first may be the drive's answer to a read; then the daemon's word has come.
+        BlockException told = await Assert.ThrowsAnyAsync<BlockException>(async () =>
+        {
+            while (true)
+            {
+                try
+                {
+                    await LabDisk.Ask(disc, false, 0, buffer).WaitAsync(LabProgram.Limit, TestContext.Current.CancellationToken);
+                }
+                catch (BlockIoException io) when (io.Status == BlockStatus.NoMedium)
+                {
+                }
+            }
+        });
+        Assert.Contains("was removed", told.Message, StringComparison.Ordinal);
+        Assert.Equal(0, LabProgram.Run(LabDaemon.Executable, "disk", "load", "sata0.2", "--socket", daemon.Socket).Status);
+        Assert.False((bool)qemu.BlockOf("cd0")["tray_open"]!);
+        daemon.Await("a disk has come", 1);
+        using BlockClient again = LabDisk.Open(daemon, "sata0.2");
+        again.Read(0, buffer);
+        (int status, _, string error) = LabProgram.Run(LabDaemon.Executable, "disk", "eject", "sata0.0", "--socket", daemon.Socket);
+        Assert.Equal(1, status);
+        Assert.Contains("no drive here", error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_wrong_request_costs_itself_only()
     {

@@ -48,6 +48,12 @@ internal static class LabDisk
         await disk.WriteAsync(lba, buffer);
     }
 
+    /// <summary>A read or write to be awaited among others.</summary>
+    public static Task Ask(BlockClient disk, bool write, ulong lba, BlockBuffer buffer)
+        => write
+            ? disk.WriteAsync(lba, buffer, cancellation: TestContext.Current.CancellationToken).AsTask()
+            : disk.ReadAsync(lba, buffer, TestContext.Current.CancellationToken).AsTask();
+
     public static byte[] Pattern(int chunk)
     {
         byte[] bytes = new byte[ChunkBytes];

@@ -132,10 +132,16 @@ public sealed class ControllerSlotTests : IDisposable
         using (ChannelMessage question = driver.Obey(ControlMessage.SetWriteCache)) Assert.Equal((2u, 0u), (question.Header.Unit, question.Get<uint>()));
         last.Expect(ClientMessage.Done).Dispose();
         other.SendControl("standby", device: "sata0.4");
-        using (ChannelMessage question = driver.Obey(ControlMessage.SetPower)) Assert.Equal((2u, (uint)BlockPower.Standby), (question.Header.Unit, question.Get<uint>()));
+        using (ChannelMessage question = driver.Obey(ControlMessage.RunVerb)) Assert.Equal((2u, (uint)BlockVerb.Standby), (question.Header.Unit, question.Get<uint>()));
         other.Expect(ClientMessage.Done).Dispose();
         other.SendControl("idle", device: "sata0.1");
         Assert.Contains("port 1 of sata0 has no disk", other.ExpectText(ClientMessage.Refused), StringComparison.Ordinal);
+        // A drive that is empty is no disk, and has a tray.
+        other.SendControl("load", device: "sata0.1");
+        using (ChannelMessage question = driver.Obey(ControlMessage.RunVerb)) Assert.Equal((1u, (uint)BlockVerb.Load), (question.Header.Unit, question.Get<uint>()));
+        other.Expect(ClientMessage.Done).Dispose();
+        other.SendControl("eject", device: "sata0.9");
+        Assert.Contains("no port 9", other.ExpectText(ClientMessage.Refused), StringComparison.Ordinal);
         other.SendControl("restart", device: "sata0.4");
         Assert.Contains("no driver of its own; name sata0", other.ExpectText(ClientMessage.Refused), StringComparison.Ordinal);
         driver.Say(ControlMessage.HealthRead, new BlockHealth { Verdict = BlockVerdict.Failing, Temperature = 41, PendingSectors = 3, ReadAt = 1 }, unit: 2);

@@ -126,7 +126,7 @@ public sealed class TestDisk(Mmio registers, uint window, DmaBuffer<DiskEntry> e
         if (degrees != 0 && degrees != Health.Temperature) Health = new BlockHealth { Verdict = degrees < 60 ? BlockVerdict.Good : BlockVerdict.Failing, Temperature = (int)degrees, ReadAt = Health.ReadAt + 1 };
     }
 
-    public void SetPower(BlockPower mode) => registers.Write32(window + DiskModel.Power, (uint)mode);
+    public void Run(BlockVerb verb) => registers.Write32(window + DiskModel.Power, (uint)verb);
 
     public bool TryTakeChange(out BlockDeviceInfo info)
     {

@@ -42,6 +42,7 @@ public sealed class AhciDriver : IBlockController
     public IReadOnlyList<IControllerUnit> Start()
     {
         _hardware.Reset();
+        _hardware.Coalesce(_options);
         _arena.Reset();
         _ports = MakePorts();
         _hardware.SetBusMaster();
@@ -60,7 +61,8 @@ public sealed class AhciDriver : IBlockController
     /// <summary>One register write, and for each port whose completions polls have seen two more.</summary>
     public void ArmInterrupts()
     {
-        uint seen = 0;
+        // What is finished after this store interrupts; ports whose commands interrupt together look once more.
+        uint seen = _hardware.CoalescedInterrupt;
         foreach (AhciPort port in _ports)
             if (port.Arm()) seen |= 1u << (int)port.Number;
         if (seen != 0) _hardware.Registers.Interrupts.Acknowledge(seen);
@@ -75,9 +77,16 @@ public sealed class AhciDriver : IBlockController
         _hardware.MaskInterrupts();
         uint causes = _hardware.ReadInterrupts();
         if (causes == 0) return;
+        // No port sets this bit again: it is cleared before the look, so that what is finished later sets it anew.
+        uint together = causes & _hardware.CoalescedInterrupt;
+        if (together != 0) _hardware.Registers.Interrupts.Acknowledge(together);
         foreach (AhciPort port in _ports)
+        {
             if ((causes & (1u << (int)port.Number)) != 0) port.OnInterrupt();
-        _hardware.Registers.Interrupts.Acknowledge(causes);
+            else if (together != 0) port.OnCoalesced();
+        }
+
+        if (causes != together) _hardware.Registers.Interrupts.Acknowledge(causes & ~together);
     }
 
     public void OnTimer()
@@ -113,9 +122,9 @@ public sealed class AhciDriver : IBlockController
         for (uint number = 0; number < AhciRegisters.MaxPorts; number++)
         {
             if ((_hardware.Implemented & (1u << (int)number)) == 0) continue;
-            AhciPortHardware hardware = new(_hardware.Port(number), $"{_hardware.Name}, port {number}", _options.Speed);
+            AhciPortHardware hardware = new(_hardware.Port(number), $"{_hardware.Name}, port {number}", _options.Speed, _hardware.Has(HostCapabilities.PresenceSwitch));
             AhciMemory memory = new(_arena, zeroes, forbidden);
-            ports.Add(new AhciPort(number, _hardware.Name, hardware, memory, _options, _hardware.Has(HostCapabilities.Queueing), _hardware.Slots, _clock, _log));
+            ports.Add(new AhciPort(number, _hardware.Name, hardware, memory, _options, _hardware.Has(HostCapabilities.Queueing), _hardware.Slots, _hardware.CoalescedInterrupt == 0 ? 0 : _options.CoalesceCommands, _clock, _log));
         }
 
         return [.. ports];

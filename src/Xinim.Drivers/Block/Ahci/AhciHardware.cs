@@ -44,6 +44,9 @@ internal sealed class AhciHardware
 
     public HostCapabilities Capabilities { get; private set; }
 
+    /// <summary>The bit of IS that says that several commands are finished; 0 where each says so by itself.</summary>
+    public uint CoalescedInterrupt { get; private set; }
+
     public string Name => _device.Name;
 
     /// <summary>Entries of the command list of each port [AHCI §3.1.1].</summary>
@@ -65,6 +68,26 @@ internal sealed class AhciHardware
         if (Has(HostCapabilities.Coalescing)) Registers.Coalescing.Clear(CoalescingControl.Enable);
     }
 
+    /// <summary>Lets completions interrupt several at a time, those of all ports together, where the controller can [AHCI §11].</summary>
+    public void Coalesce(AhciOptions options)
+    {
+        if (options.CoalesceCommands == 0) return;
+        if (!Has(HostCapabilities.Coalescing))
+        {
+            _log($"{Name} has no command completion coalescing (CAP.CCCS is 0) [AHCI §3.1.1]: each command interrupts by itself");
+            return;
+        }
+
+        // Changed only while EN is 0, which the reset leaves [AHCI §3.1.6].
+        CoalescingControl control = (CoalescingControl)((options.CoalesceCommands << (int)CoalescingControl.CommandsShift) | (options.CoalesceMilliseconds << (int)CoalescingControl.TimeoutShift));
+        Registers.CoalescedPorts.Write(Implemented);
+        Registers.Coalescing.Write(control);
+        int line = (int)((uint)(Registers.Coalescing.Read() & CoalescingControl.InterruptMask) >> (int)CoalescingControl.InterruptShift);
+        if ((Implemented & (1u << line)) != 0) throw new DeviceFaultException($"CCC_CTL.INT of {Name} is {line}, which is a port [AHCI §3.1.6]; set coalesceCommands to 0");
+        Registers.Coalescing.Write(control | CoalescingControl.Enable);
+        CoalescedInterrupt = 1u << line;
+    }
+
     /// <summary>The registers of an implemented port.</summary>
     public AhciPortRegisters Port(uint number) => _ports[number];
 
@@ -78,7 +101,7 @@ internal sealed class AhciHardware
     public uint ReadInterrupts()
     {
         uint ports = Registers.Interrupts.Read();
-        return (ports & ~Implemented) == 0 ? ports
+        return (ports & ~(Implemented | CoalescedInterrupt)) == 0 ? ports
             : throw new DeviceFaultException($"IS of {Name} reads 0x{ports:x8}, there are ports 0x{Implemented:x8} [AHCI §3.1.3]; it was unplugged or is powered down");
     }
 

@@ -5,7 +5,7 @@ namespace Xinim.Drivers.Block.Ahci;
 /// <summary>What a user may tune. Whatever is on is used where controller and disk have it.</summary>
 public sealed record AhciOptions
 {
-    private const uint MostDepth = 32, MostSeconds = 3600, MostGeneration = 3;
+    private const uint MostDepth = 32, MostSeconds = 3600, MostGeneration = 3, MostMilliseconds = 1000;
 
     /// <summary>Commands that a disk has at a time at the most, 1 to 32.</summary>
     public uint Depth { get; init; } = MostDepth;
@@ -25,6 +25,12 @@ public sealed record AhciOptions
     /// <summary>The fastest generation of the link, 1 for 1.5 Gbit/s to 3 for 6 Gbit/s; 0 for no limit.</summary>
     public uint Speed { get; init; }
 
+    /// <summary>Completions that interrupt together where the controller can, up to 32; 0: each interrupts by itself.</summary>
+    public uint CoalesceCommands { get; init; }
+
+    /// <summary>Milliseconds that a completion waits for others at the most, 1 to 1,000.</summary>
+    public uint CoalesceMilliseconds { get; init; } = 1;
+
     /// <summary>Reads what the configuration says; what it leaves out has its default.</summary>
     /// <exception cref="ArgumentException">An unknown key, or a value that is not allowed; says what is.</exception>
     public static AhciOptions Parse(IReadOnlyDictionary<string, string> texts)
@@ -40,7 +46,9 @@ public sealed record AhciOptions
                 "lba48" => options with { Lba48 = ParseSwitch(key, text) },
                 "timeout" => options with { TimeoutSeconds = ParseNumber(key, text, 1, MostSeconds) },
                 "speed" => options with { Speed = ParseNumber(key, text, 0, MostGeneration) },
-                _ => throw new ArgumentException($"unknown option '{key}'; allowed: depth, ncq, dma, lba48, timeout, speed"),
+                "coalesceCommands" => options with { CoalesceCommands = ParseNumber(key, text, 0, MostDepth) },
+                "coalesceMilliseconds" => options with { CoalesceMilliseconds = ParseNumber(key, text, 1, MostMilliseconds) },
+                _ => throw new ArgumentException($"unknown option '{key}'; allowed: depth, ncq, dma, lba48, timeout, speed, coalesceCommands, coalesceMilliseconds"),
             };
         }
 

@@ -20,17 +20,26 @@ internal sealed partial class AhciPort
         Do(on ? PortJobs.CacheOn : PortJobs.CacheOff, "SET FEATURES");
     }
 
-    public void SetPower(BlockPower mode)
+    public void Run(BlockVerb verb)
     {
-        if (_disk is not { PowerManagement: true } || mode is not (BlockPower.Idle or BlockPower.Standby)) throw new ArgumentException($"{_name}: the disk has no power mode '{mode}' (IDENTIFY word 82)");
-        Do(mode == BlockPower.Idle ? PortJobs.Idle : PortJobs.Standby, "the power mode");
+        bool tray = verb is BlockVerb.Eject or BlockVerb.Load;
+        if (tray && !_packet) throw new ArgumentException($"{_name}: there is no drive here whose medium could be changed");
+        if (!tray && _disk is not { PowerManagement: true }) throw new ArgumentException($"{_name}: the disk has no power mode '{verb}' (IDENTIFY word 82)");
+        _attentions = 0;
+        switch (verb)
+        {
+            case BlockVerb.Eject: Do(PortJobs.AllowRemoval | PortJobs.Eject, "to give its medium up"); break;
+            case BlockVerb.Load: Do(PortJobs.Load, "to take its medium in"); break;
+            case BlockVerb.Standby: Do(PortJobs.Standby, "the power mode"); break;
+            default: Do(PortJobs.Idle, "the power mode"); break;
+        }
     }
 
     private void Give(PortJobs job)
     {
         _job = job;
         _queue.Now = _clock.GetTimestamp();
-        _queue.Give(PortJob.Command(job, _options.Dma && _disk is { Dma: true }, out uint bytes), bytes, packet: job == PortJobs.Capacity);
+        _queue.Give(PortJob.Command(job, _options.Dma && _disk is { Dma: true }, out uint bytes), bytes, PacketCommand.For(job));
     }
 
     private void OnJobDone(PortJobs job)
@@ -43,6 +52,7 @@ internal sealed partial class AhciPort
             case PortJobs.ReadLog: OnLog(); break;
             case PortJobs.CacheOn or PortJobs.CacheOff: OnCacheSwitched(job == PortJobs.CacheOn); break;
             case PortJobs.Standby: _resting = true; break;
+            case PortJobs.Eject or PortJobs.Load: _jobs |= PortJobs.Capacity; break;
             case PortJobs.SmartStatus: _health.Verdict = AtaHealth.Judge(_queue.ReadLba()); Stamp(); break;
             case PortJobs.SmartData: ReadHealth(); break;
         }

@@ -48,7 +48,7 @@ internal sealed partial class AhciPort
         else if (mode == QueueMode.Queued && !named) _queue.GoAlone();
         AnswerHopeless(status);
         if (failed) return;
-        // A disk whose queue has failed takes nothing until its log is read, or it is reset [SATA §13.6.4].
+        // A disk whose queue has failed takes nothing until its log is read, or it is reset [SATA §13.6].
         bool reset = (status & TaskFile.Occupied) != 0 || (mode == QueueMode.Queued && !named && _queue.HasWaiting);
         if (reset) Relink();
         else Restart(named ? PortState.Logging : PortState.Ready);
@@ -82,6 +82,12 @@ internal sealed partial class AhciPort
             case PortJobs.Capacity:
                 OnCapacityFailed(status);
                 break;
+            case PortJobs.AllowRemoval or PortJobs.Eject or PortJobs.Load when PacketCommand.SenseKey(status) == PacketCommand.UnitAttention && ++_attentions < MaxAttentions:
+                _jobs |= _job;
+                break;
+            case PortJobs.AllowRemoval:
+                // A drive that has no lock.
+                break;
             case PortJobs.Identify or PortJobs.IdentifyPacket:
                 TryAgain("has a device that does not do IDENTIFY");
                 return false;
@@ -109,7 +115,7 @@ internal sealed partial class AhciPort
         if (state == PortState.Logging) Give(PortJobs.ReadLog);
     }
 
-    /// <summary>The log names the command that failed; the device has given the others up, and they are given again [SATA §13.6.4].</summary>
+    /// <summary>The log names the command that failed; the device has given the others up, and they are given again [SATA §13.6].</summary>
     private void OnLog()
     {
         Span<ushort> page = stackalloc ushort[AtaIdentity.Words];
@@ -155,9 +161,10 @@ internal sealed partial class AhciPort
         else Restart(PortState.Ready);
     }
 
-    /// <summary>PxIS.PRCS and PCS go when PxSERR is cleared [AHCI §3.3.5, §7.3.1].</summary>
+    /// <summary>PxIS.PRCS and PCS go when PxSERR is cleared [AHCI §3.3.5, §7.3.1]; DMPS and CPDS are gone by now.</summary>
     private void OnLinkChange()
     {
+        _hardware.FollowPresence();
         bool up = _hardware.LinkUp;
         // While a reset is under way the link comes and goes; the step waits for it.
         if (_state == PortState.Linking && (up || _hardware.LinkSeen || Elapsed < s_presenceLimit))

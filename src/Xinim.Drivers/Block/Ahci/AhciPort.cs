@@ -23,7 +23,7 @@ namespace Xinim.Drivers.Block.Ahci;
 ///              | thrice                                          | DeviceFaultException: the next driver resets the controller
 /// Logging      | the log names a command                         | that one is answered, the others given again: Ready
 ///              | it does not, or cannot be read                  | COMRESET, Linking; then all given one by one, not queued
-/// any          | link lost                                       | Empty; every request: NoMedium
+/// any          | link lost, slot empty or open                   | Empty; every request: NoMedium
 /// any but Empty| the link was lost and is back                   | COMRESET, Linking
 /// Refused      | the link was lost                               | Empty
 /// </code>
@@ -34,7 +34,7 @@ internal sealed partial class AhciPort : IControllerUnit
 
     private static readonly TimeSpan s_linkLimit = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_readyLimit = TimeSpan.FromSeconds(30); // disks that start their motor [ACS §4.15]
-    private static readonly TimeSpan s_presenceLimit = TimeSpan.FromMilliseconds(10); // a device answers COMRESET by then [SATA §8.4]
+    private static readonly TimeSpan s_presenceLimit = TimeSpan.FromMilliseconds(10); // a device answers COMRESET by then [AHCI §10.1.1]
 
     private readonly AhciPortHardware _hardware;
     private readonly AhciMemory _memory;
@@ -45,6 +45,7 @@ internal sealed partial class AhciPort : IControllerUnit
     private readonly Action<string> _log;
     private readonly string _name;
     private readonly uint _slots;
+    private readonly uint _coalesce;
     private readonly bool _canQueue;
     private readonly long _start;
     private PortState _state;
@@ -57,16 +58,19 @@ internal sealed partial class AhciPort : IControllerUnit
     private bool _changed;
     private bool _unseen;
     private bool _look;
+    private bool _together;
     private ulong _interrupts;
     private int _resets;
 
     /// <param name="canQueue">The controller does native command queueing.</param>
     /// <param name="slots">Entries of its command lists.</param>
-    public AhciPort(uint number, string controller, AhciPortHardware hardware, AhciMemory memory, AhciOptions options, bool canQueue, uint slots, TimeProvider clock, Action<string> log)
+    /// <param name="coalesce">Commands that interrupt together; 0 where each does by itself.</param>
+    public AhciPort(
+        uint number, string controller, AhciPortHardware hardware, AhciMemory memory, AhciOptions options, bool canQueue, uint slots, uint coalesce, TimeProvider clock, Action<string> log)
     {
         Number = number;
         _name = $"{controller}, port {number}";
-        (_hardware, _memory, _options, _canQueue, _slots, _clock, _log) = (hardware, memory, options, canQueue, slots, clock, log);
+        (_hardware, _memory, _options, _canQueue, _slots, _coalesce, _clock, _log) = (hardware, memory, options, canQueue, slots, coalesce, clock, log);
         _queue = new AhciQueue(memory, hardware.Registers, _name);
         _start = clock.GetTimestamp();
         SetInfo(_info);
@@ -145,6 +149,7 @@ internal sealed partial class AhciPort : IControllerUnit
     /// <returns>False where there were none.</returns>
     public bool Arm()
     {
+        if (_coalesce != 0) ArmTogether();
         if (!_unseen) return false;
         _hardware.Registers.Interrupts.Acknowledge(PortInterrupts.Completions);
         // What comes after this store interrupts; for what came before it the next poll reads the register, which follows the store to the device:
@@ -168,10 +173,21 @@ internal sealed partial class AhciPort : IControllerUnit
         Step();
     }
 
+    /// <summary>Several commands are finished, of this port or others [AHCI §11].</summary>
+    public void OnCoalesced()
+    {
+        if (_queue.Mode == QueueMode.Idle) return;
+        _hardware.Registers.Interrupts.Acknowledge(PortInterrupts.Completions);
+        _interrupts++;
+        _unseen = false;
+        Step();
+    }
+
     /// <summary>Time limits, the state of the link, and errors that no interrupt told of because polls were quicker.</summary>
     public void OnTimer()
     {
         _queue.Now = _clock.GetTimestamp();
+        _hardware.FollowPresence();
         if (_state != PortState.Empty && !_hardware.LinkUp) OnLinkChange();
         Step();
         if (_hardware.Running && _queue.Mode != QueueMode.Idle) CheckProgress();
@@ -191,6 +207,16 @@ internal sealed partial class AhciPort : IControllerUnit
             case PortState.Refused: break;
             default: Serve(); break;
         }
+    }
+
+    /// <summary>With fewer commands out than interrupt together each interrupts by itself: none waits for company that does not come.</summary>
+    private void ArmTogether()
+    {
+        bool together = _queue.Outstanding >= _coalesce;
+        _look |= together;
+        if (together == _together) return;
+        _together = together;
+        _hardware.Registers.Enabled.Write(together ? PortInterrupts.Wanted & ~PortInterrupts.Completions : PortInterrupts.Wanted);
     }
 
     private void Serve()

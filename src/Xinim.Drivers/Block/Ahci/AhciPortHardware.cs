@@ -6,7 +6,7 @@ using Xinim.Vfio.Registers;
 namespace Xinim.Drivers.Block.Ahci;
 
 /// <summary>One port's registers in the orders that the manual asks for [AHCI §10]. Nothing here knows of requests.</summary>
-internal sealed class AhciPortHardware(AhciPortRegisters registers, string name, uint speed)
+internal sealed class AhciPortHardware(AhciPortRegisters registers, string name, uint speed, bool switches)
 {
     /// <summary>PxSERR.DIAG.F [AHCI §3.3.12].</summary>
     public const uint UnknownFis = 1 << 25;
@@ -17,16 +17,31 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
 
     private readonly LinkControl _idle = LinkControl.NoSaving | (LinkControl)(speed << (int)LinkControl.SpeedShift);
 
+    /// <summary>What tells of a slot that is empty, apart from the link.</summary>
+    private PortCommand _detectors;
+
     public AhciPortRegisters Registers { get; } = registers;
 
     /// <summary>Commands are fetched.</summary>
     public bool Running { get; private set; }
 
     /// <summary>A device that talks [AHCI §3.3.10].</summary>
-    public bool LinkUp => (Registers.Link.Read() & LinkStatus.DetectMask) == LinkStatus.Established;
+    public bool LinkUp => (Registers.Link.Read() & LinkStatus.DetectMask) == LinkStatus.Established && !SlotEmpty;
 
-    /// <summary>Something is there, though it may not talk yet [AHCI §3.3.10].</summary>
-    public bool LinkSeen => (Registers.Link.Read() & LinkStatus.DetectMask) != 0;
+    /// <summary>Something is there, though it may not talk yet [AHCI §3.3.7, §3.3.10].</summary>
+    public bool LinkSeen => ((Registers.Link.Read() & LinkStatus.DetectMask) != 0 || (_detectors & PortCommand.ColdPresence) != 0) && !SlotEmpty;
+
+    /// <summary>Cold presence detection says so, or the switch is open [AHCI §3.3.7]: sooner than the link, which does not notice while it sleeps. Ports without either are not read.</summary>
+    private bool SlotEmpty
+    {
+        get
+        {
+            if (_detectors == PortCommand.None) return false;
+            PortCommand command = Registers.Command.Read();
+            return ((_detectors & PortCommand.ColdPresence) != 0 && (command & PortCommand.ColdPresent) == 0)
+                || ((_detectors & PortCommand.PresenceSwitch) != 0 && (command & PortCommand.SwitchOpen) != 0);
+        }
+    }
 
     /// <summary>1.5, 3 or 6 Gbit/s [AHCI §3.3.10].</summary>
     public string Speed => ((uint)(Registers.Link.Read() & LinkStatus.SpeedMask) >> 4) switch
@@ -52,10 +67,19 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
         Registers.LinkControl.Write(_idle);
         Acknowledge();
         PortCommand command = Registers.Command.Read() & ~PortCommand.StateMask;
-        if ((command & PortCommand.ColdPresence) != 0) command |= PortCommand.PowerOn;
+        _detectors = command & (switches ? PortCommand.ColdPresence | PortCommand.PresenceSwitch : PortCommand.ColdPresence);
+        if ((command & PortCommand.ColdPresence) != 0) command = Powered(command);
         Registers.Command.Write(command);
         Registers.Command.Write(command | PortCommand.SpinUp | PortCommand.Active);
         Registers.Enabled.Write(PortInterrupts.Wanted);
+    }
+
+    /// <summary>Where the port can switch power: on while something is in the slot [AHCI §3.3.7].</summary>
+    public void FollowPresence()
+    {
+        if ((_detectors & PortCommand.ColdPresence) == 0) return;
+        PortCommand command = Registers.Command.Read(), wanted = Powered(command);
+        if (command != wanted) Registers.Command.Write(wanted);
     }
 
     /// <summary>Commands are fetched from now on; the device is there and neither BSY nor DRQ is set [AHCI §10.3.1].</summary>
@@ -78,12 +102,19 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
 
     /// <summary>
     /// PxSACT and PxCI are clear when the port has stopped [AHCI §3.3.13, §3.3.14]. QEMU 7.2 clears them when the commands are done, and a reset before
-    /// that can hang it; so it gets a moment, and no complaint when it needs longer.
+    /// that can hang it; so it gets a moment for each command, and no complaint when it needs longer.
     /// </summary>
     public static void Drain(AhciPortRegisters registers, TimeSpan limit)
     {
-        long start = Stopwatch.GetTimestamp();
-        while ((registers.Active.Read() | registers.Issue.Read()) != 0 && Stopwatch.GetElapsedTime(start) < limit) Wait.Pause(TimeSpan.FromMicroseconds(50));
+        long since = Stopwatch.GetTimestamp();
+        uint last = uint.MaxValue, left;
+        while ((left = registers.Active.Read() | registers.Issue.Read()) != 0 && Stopwatch.GetElapsedTime(since) < limit)
+        {
+            // While ST is 0 bits only go.
+            if ((last & ~left) != 0) since = Stopwatch.GetTimestamp();
+            last &= left;
+            Wait.Pause(TimeSpan.FromMicroseconds(50));
+        }
     }
 
     /// <summary>COMRESET: the device forgets every command, and says later that it is there [AHCI §10.4.2]. The port is stopped.</summary>
@@ -111,6 +142,9 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
 
     /// <summary>FISes are received again; <see cref="Start"/> does the rest.</summary>
     public void Unpark() => Registers.Command.Set(PortCommand.ReceiveEnable);
+
+    private static PortCommand Powered(PortCommand command)
+        => (command & PortCommand.ColdPresent) != 0 ? command | PortCommand.PowerOn : command & ~PortCommand.PowerOn;
 
     private void StopReceiving()
     {

@@ -6,7 +6,7 @@ using Xinim.Vfio;
 namespace Xinim.Drivers.Block.Ahci;
 
 /// <summary>
-/// The data path of a port: requests in slots of the command list. Queued commands and others are never with the disk together [SATA §13.6.2]:
+/// The data path of a port: requests in slots of the command list. Queued commands and others are never with the disk together [SATA §13.6]:
 /// the first request of an empty port says which kind it is, one of the other kind waits until the port is empty again. Of the others one is out
 /// at a time, so it is known which one failed.
 /// </summary>
@@ -59,6 +59,9 @@ internal sealed class AhciQueue
 
     /// <summary>A client's request is with the controller.</summary>
     public bool InFlight => Mode is QueueMode.Queued or QueueMode.Plain;
+
+    /// <summary>Commands that are with the controller.</summary>
+    public uint Outstanding => (uint)BitOperations.PopCount(_issued);
 
     /// <summary>Requests wait to be given again.</summary>
     public bool HasWaiting => _waiting != 0;
@@ -118,17 +121,17 @@ internal sealed class AhciQueue
 
     /// <summary>Gives the driver's own command; nothing else is out.</summary>
     /// <param name="bytes">What the device answers, up to a page; 0 for nothing.</param>
-    /// <param name="packet">READ CAPACITY for a packet device.</param>
-    public void Give(in CommandFis command, uint bytes, bool packet)
+    /// <param name="packet">For a packet device; otherwise empty.</param>
+    public void Give(in CommandFis command, uint bytes, ReadOnlySpan<byte> packet)
     {
         ref CommandTable table = ref _memory.JobTable[0];
         table.Fis = command;
-        if (packet) PacketCommand.WriteReadCapacity(table.Packet);
+        packet.CopyTo(table.Packet);
         if (bytes != 0) table.Regions[0] = new DataRegion(_memory.Page.Iova, bytes);
         ref CommandHeader header = ref _memory.List[0];
         header.SetTable(_memory.JobTable.Iova);
         header.BytesMoved = 0;
-        header.Flags = CommandHeader.FisWords | (packet ? CommandHeader.Packet : 0) | (bytes != 0 ? 1u << CommandHeader.RegionsShift : 0);
+        header.Flags = CommandHeader.FisWords | (packet.IsEmpty ? 0 : CommandHeader.Packet) | (bytes != 0 ? 1u << CommandHeader.RegionsShift : 0);
         Mode = QueueMode.Job;
         _jobSince = Now;
         _prepared = 1;
@@ -139,7 +142,7 @@ internal sealed class AhciQueue
     public bool Hint()
     {
         uint sign = Volatile.Read(ref _memory.Received[ReceivedFis.DeviceBits]), register = Volatile.Read(ref _memory.Received[ReceivedFis.Register]);
-        // Of a queued command the register FIS says no more than that the disk has it, if not that it failed [SATA §13.6.3].
+        // Of a queued command the register FIS says no more than that the disk has it, if not that it failed [SATA §13.6].
         if (Mode != QueueMode.Queued) sign |= register | Volatile.Read(ref _memory.Received[ReceivedFis.PioSetup]);
         else if ((ReceivedFis.StatusOf(register) & TaskFile.Failed) != 0) sign |= register;
         return sign != 0 || ++_polls % PollsPerRead == 0;

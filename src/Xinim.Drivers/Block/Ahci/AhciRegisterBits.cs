@@ -11,6 +11,7 @@ internal enum HostCapabilities : uint
     AhciOnly = 1u << 18, // SAM [AHCI §3.1.1]
     CommandListOverride = 1u << 24, // SCLO [AHCI §3.1.1]
     StaggeredSpinUp = 1u << 27, // SSS [AHCI §3.1.1]
+    PresenceSwitch = 1u << 28, // SMPS: ports may have a switch in the slot [AHCI §3.1.1]
     Queueing = 1u << 30, // SNCQ [AHCI §3.1.1]
     Addresses64 = 1u << 31, // S64A [AHCI §3.1.1]
     AllOnes = 0xffff_ffff, // no device answers the read (PCI Local Bus Specification 3.0 §3.7.4) [AHCI §3.1.1]
@@ -32,7 +33,10 @@ internal enum CoalescingControl : uint
 {
     None = 0,
     Enable = 1u << 0, // EN [AHCI §3.1.6]
-    InterruptMask = 0x1f << 3, // INT: the bit of IS that it uses [AHCI §3.1.6]
+    InterruptShift = 3, // INT: the bit of IS that it uses, of a port that there is none of [AHCI §3.1.6]
+    InterruptMask = 0x1f << 3, // INT [AHCI §3.1.6]
+    CommandsShift = 8, // CC: completions that interrupt together [AHCI §3.1.6]
+    TimeoutShift = 16, // TV: milliseconds after which fewer do [AHCI §3.1.6]
 }
 
 /// <summary>CAP2 [AHCI §3.1.10].</summary>
@@ -93,9 +97,12 @@ internal enum PortCommand : uint
     PowerOn = 1u << 2, // POD [AHCI §3.3.7]
     CommandListOverride = 1u << 3, // CLO [AHCI §3.3.7]
     ReceiveEnable = 1u << 4, // FRE [AHCI §3.3.7]
+    SwitchOpen = 1u << 13, // MPSS: the slot is open, where there is a switch [AHCI §3.3.7]
     ReceiveRunning = 1u << 14, // FR [AHCI §3.3.7]
     ListRunning = 1u << 15, // CR [AHCI §3.3.7]
-    ColdPresence = 1u << 20, // CPD: the port can switch power [AHCI §3.3.7]
+    ColdPresent = 1u << 16, // CPS: something is in the slot, powered or not, where there is cold presence detection [AHCI §3.3.7]
+    PresenceSwitch = 1u << 19, // MPSP: a switch in the slot [AHCI §3.3.7]
+    ColdPresence = 1u << 20, // CPD: cold presence detection, and power that the port can switch [AHCI §3.3.7]
     Active = 1u << 28, // ICC 1: leave a saving state of the link [AHCI §3.3.7]
     StateMask = 0xfu << 28, // ICC [AHCI §3.3.7]
 }

@@ -148,13 +148,13 @@ internal readonly record struct AtaIdentity
         return info;
     }
 
-    /// <summary>A CD or DVD drive; of IDENTIFY PACKET DEVICE data [ACS §7] only what is the same there is read. What it holds, the medium says.</summary>
+    /// <summary>A CD or DVD drive; of IDENTIFY PACKET DEVICE data [ACS §7.13] only what is the same there is read. What it holds, the medium says.</summary>
     /// <inheritdoc cref="Parse"/>
     public static AtaIdentity ParsePacket(ReadOnlySpan<ushort> words, out string? wrong)
     {
         const int disc = 5;
-        wrong = words[0] >> 14 != 2 || (words[0] >> 8 & 0x1f) != disc ? $"word 0 of its IDENTIFY PACKET DEVICE data is 0x{words[0]:x4}, no CD or DVD drive [ACS §7]"
-            : (words[0] & 3) != 0 ? "its packets have more than 12 bytes [ACS §7]" : null;
+        wrong = words[0] >> 14 != 2 || (words[0] >> 8 & 0x1f) != disc ? $"word 0 of its IDENTIFY PACKET DEVICE data is 0x{words[0]:x4}, no CD or DVD drive [ACS §7.13]"
+            : (words[0] & 3) != 0 ? "its packets have more than 12 bytes [ACS §7.13]" : null;
         return new AtaIdentity
         {
             Serial = Text(words.Slice(10, 10)), Firmware = Text(words.Slice(23, 4)), Model = Text(words.Slice(27, 20)), Dma = Bit(words[49], 8), Removable = true, Security = "none",

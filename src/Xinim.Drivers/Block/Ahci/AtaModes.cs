@@ -16,13 +16,13 @@ internal readonly record struct AtaModes(bool Queued, bool Dma, bool Lba48, uint
     public const uint MaxRequestBytes = 32 << 20;
 
     private const uint LbaMode = 0x40; // of the device register [ACS §7]
-    private const uint ForcedAccess = 0x80; // FUA of a queued command, in the device register [ACS §7]
-    private const uint Trim = 1; // of DATA SET MANAGEMENT's features [ACS §7]
+    private const uint ForcedAccess = 0x80; // FUA of a queued command, in the device register [SATA §13.6.4.1]
+    private const uint Trim = 1; // of DATA SET MANAGEMENT's features [ACS §7.5]
 
     /// <summary>The count 0 says the most [ACS §7.21].</summary>
     public uint MaxSectors => Lba48 || Packet ? 65536u : 256u;
 
-    /// <summary>A queued read or write: the count is where the features are otherwise, the tag where the count is [ACS §7].</summary>
+    /// <summary>A queued read or write: the count is where the features are otherwise, the tag where the count is [SATA §13.6.4.1].</summary>
     public static CommandFis MakeQueued(bool write, ulong lba, uint sectors, int tag, bool fua)
         => new(write ? AtaOpcode.WriteQueued : AtaOpcode.ReadQueued, lba, (uint)tag << 3, sectors, LbaMode | (fua ? ForcedAccess : 0));
 

@@ -17,6 +17,9 @@ internal enum PortJobs : uint
     SmartData = 1 << 7,
     IdentifyPacket = 1 << 8,
     Capacity = 1 << 9,
+    AllowRemoval = 1 << 10,
+    Eject = 1 << 11,
+    Load = 1 << 12,
 }
 
 /// <summary>How they are given. What the tables of features and logs say: [ACS §7, §9].</summary>
@@ -25,7 +28,7 @@ internal static class PortJob
     /// <summary>The log that says which queued command failed, and for what [ACS §9] [SATA §13.7].</summary>
     private const uint QueuedErrorLog = 0x10;
 
-    private const uint CacheOn = 0x02, CacheOff = 0x82; // subcommands of SET FEATURES [ACS §7]
+    private const uint CacheOn = 0x02, CacheOff = 0x82; // subcommands of SET FEATURES [ACS §7.45]
     private const uint ReadData = 0xd0, ReturnStatus = 0xda; // subcommands of SMART [ACS §7.48]
     private const ulong SmartKey = 0xc2_4f00; // LBA of every SMART command [ACS §7.48]
 
@@ -47,6 +50,7 @@ internal static class PortJob
             PortJobs.Identify => new CommandFis(AtaOpcode.IdentifyDevice, 0, 0, 0, 0),
             PortJobs.IdentifyPacket => new CommandFis(AtaOpcode.IdentifyPacketDevice, 0, 0, 0, 0),
             PortJobs.Capacity => PacketCommand.Fis(dma),
+            PortJobs.AllowRemoval or PortJobs.Eject or PortJobs.Load => PacketCommand.Fis(dma: false),
             PortJobs.ReadLog => new CommandFis(AtaOpcode.ReadLogExt, QueuedErrorLog, 1, 0, 0),
             PortJobs.CacheOff => new CommandFis(AtaOpcode.SetFeatures, 0, 0, CacheOff, 0),
             PortJobs.CacheOn => new CommandFis(AtaOpcode.SetFeatures, 0, 0, CacheOn, 0),

@@ -2,7 +2,7 @@ using Xinim.Vfio.Dma;
 
 namespace Xinim.Drivers.Block.Ahci;
 
-/// <summary>The data of DATA SET MANAGEMENT with TRIM: 512 bytes of ranges, 48 bits of LBA and 16 of length each, a length of 0 for none [ACS §7].</summary>
+/// <summary>The data of DATA SET MANAGEMENT with TRIM: 512 bytes of ranges, 48 bits of LBA and 16 of length each, a length of 0 for none [ACS §7.5].</summary>
 internal static class TrimRanges
 {
     private const uint Entries = 64;

@@ -181,6 +181,23 @@ public sealed class AhciDriverTests
     }
 
     [Fact]
+    public void Sectors_of_4096_bytes_are_read_and_written()
+    {
+        const ulong sectors = (20ul << 40) / 4096;
+        using AhciBench bench = new AhciBench(new AtaDiskModel(sectors, 4096)).Started();
+        Assert.Equal((20ul << 40, 4096u, 4096u, 0u), (bench.Units[0].Info.Bytes, bench.Units[0].Info.LogicalBlockBytes, bench.Units[0].Info.PhysicalBlockBytes, bench.Units[0].Info.AlignmentOffset));
+        new Random(4).NextBytes(bench.Client.Memory[..16384]);
+        Assert.Equal(BlockStatus.Ok, bench.Client.Run(BlockOperation.Write, sectors - 4, 4, 0, 6144, 10240));
+        Assert.Equal(BlockStatus.Ok, bench.Client.Run(BlockOperation.Read, sectors - 4, 4, 32768, 16384));
+        Assert.True(bench.Client.Memory.Slice(32768, 16384).SequenceEqual(bench.Client.Memory[..16384]));
+        Assert.Equal(BlockStatus.BadRequest, bench.Client.Run(BlockOperation.Read, 0, 1, 0, 512));
+        Assert.Equal(BlockStatus.OutOfRange, bench.Client.Run(BlockOperation.Read, sectors - 3, 4, 0, 16384));
+        Assert.Equal(BlockStatus.Ok, bench.Client.Run(BlockOperation.Discard, sectors - 4, 4, 0));
+        Assert.False(bench.Disk.Holds(sectors - 1));
+        AssertClean(bench);
+    }
+
+    [Fact]
     public void Discards_are_split_into_ranges()
     {
         using AhciBench bench = new AhciBench(new AtaDiskModel(1ul << 24)).Started();
@@ -319,10 +336,10 @@ public sealed class AhciDriverTests
         Assert.False(bench.Disk.WriteCache);
         Assert.True(bench.Units[0].TryTakeChange(out BlockDeviceInfo info));
         Assert.False(info.Has(BlockFeatures.WriteCache));
-        bench.Units[0].SetPower(BlockPower.Standby);
-        bench.Units[0].SetPower(BlockPower.Idle);
+        bench.Units[0].Run(BlockVerb.Standby);
+        bench.Units[0].Run(BlockVerb.Idle);
         Assert.Equal([0xef, 0xe0, 0xe1], bench.Disk.Seen.Select(command => (int)command.Command));
-        bench.Units[0].SetPower(BlockPower.Standby);
+        bench.Units[0].Run(BlockVerb.Standby);
         int asked = bench.Disk.Seen.Count;
         // A disk that rests is not woken to be asked how it is.
         bench.Pass(130);

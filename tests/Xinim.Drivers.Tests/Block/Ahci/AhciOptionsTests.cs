@@ -10,8 +10,11 @@ public sealed class AhciOptionsTests
 
     [Fact]
     public void All_are_read() => Assert.Equal(
-        new AhciOptions { Depth = 4, Queued = false, Dma = false, Lba48 = false, TimeoutSeconds = 7, Speed = 2 },
-        AhciOptions.Parse(new Dictionary<string, string> { ["depth"] = "4", ["ncq"] = "false", ["dma"] = "false", ["lba48"] = "false", ["timeout"] = "7", ["speed"] = "2" }));
+        new AhciOptions { Depth = 4, Queued = false, Dma = false, Lba48 = false, TimeoutSeconds = 7, Speed = 2, CoalesceCommands = 8, CoalesceMilliseconds = 3 },
+        AhciOptions.Parse(new Dictionary<string, string>
+        {
+            ["depth"] = "4", ["ncq"] = "false", ["dma"] = "false", ["lba48"] = "false", ["timeout"] = "7", ["speed"] = "2", ["coalesceCommands"] = "8", ["coalesceMilliseconds"] = "3",
+        }));
 
     [Theory]
     [InlineData("depth", "0", "1 to 32")]
@@ -20,7 +23,9 @@ public sealed class AhciOptionsTests
     [InlineData("timeout", "0", "1 to 3600")]
     [InlineData("speed", "4", "0 to 3")]
     [InlineData("ncq", "1", "true, false")]
-    [InlineData("queue", "1", "depth, ncq, dma, lba48, timeout, speed")]
+    [InlineData("coalesceCommands", "33", "0 to 32")]
+    [InlineData("coalesceMilliseconds", "0", "1 to 1000")]
+    [InlineData("queue", "1", "depth, ncq, dma, lba48, timeout, speed, coalesceCommands, coalesceMilliseconds")]
     public void Nonsense_is_refused_with_what_is_allowed(string key, string value, string allowed)
         => Assert.Contains(allowed, Assert.Throws<ArgumentException>(() => AhciOptions.Parse(new Dictionary<string, string> { [key] = value })).Message, StringComparison.Ordinal);
 }

@@ -58,6 +58,42 @@ public sealed class AhciPacketTests
     }
 
     [Fact]
+    public void A_disc_is_ejected_and_taken_in_again()
+    {
+        using AhciBench bench = new AhciBench(AtaDiskModel.MakeDrive(4096)).Started();
+        bench.Disk.TrayLocked = true;
+        bench.Disk.Attention = true;
+        bench.Units[0].Run(BlockVerb.Eject);
+        Assert.Equal((true, false), (bench.Disk.TrayOpen, bench.Disk.TrayLocked));
+        for (int i = 0; i < 64; i++) bench.Client.Poll();
+        Assert.True(bench.Units[0].TryTakeChange(out BlockDeviceInfo info));
+        Assert.Equal(BlockFeatures.Absent, info.Features);
+        Assert.Equal(BlockStatus.NoMedium, bench.Client.Run(BlockOperation.Read, 0, 1, 0, 2048));
+        bench.Units[0].Run(BlockVerb.Load);
+        Assert.False(bench.Disk.TrayOpen);
+        for (int i = 0; i < 64; i++) bench.Client.Poll();
+        Assert.True(bench.Units[0].TryTakeChange(out info));
+        Assert.Equal(4096ul, info.Blocks);
+        Assert.Equal(BlockStatus.Ok, bench.Client.Run(BlockOperation.Read, 0, 1, 0, 2048));
+        AssertClean(bench);
+    }
+
+    [Fact]
+    public void A_drive_that_does_not_open_says_so_and_a_disk_has_no_tray()
+    {
+        using AhciBench bench = new AhciBench(new AhciModel(), [AtaDiskModel.MakeDrive(0), new AtaDiskModel()]).Started();
+        // No lock, and no motor either.
+        bench.Disk.Fault = command => command.Command == 0xa0 ? new AtaFault(AtaFaultKind.TaskFile, 0x50) : null;
+        Assert.Contains("refuses to give its medium up", Assert.Throws<ArgumentException>(() => bench.Units[0].Run(BlockVerb.Eject)).Message, StringComparison.Ordinal);
+        bench.Disk.Fault = null;
+        bench.Units[0].Run(BlockVerb.Eject);
+        Assert.True(bench.Disk.TrayOpen);
+        Assert.Contains("no drive here", Assert.Throws<ArgumentException>(() => bench.Units[1].Run(BlockVerb.Eject)).Message, StringComparison.Ordinal);
+        Assert.Contains("no power mode 'Idle'", Assert.Throws<ArgumentException>(() => bench.Units[0].Run(BlockVerb.Idle)).Message, StringComparison.Ordinal);
+        AssertClean(bench);
+    }
+
+    [Fact]
     public void A_block_that_cannot_be_read_is_its_readers_alone()
     {
         using AhciBench bench = new AhciBench(AtaDiskModel.MakeDrive(4096)).Started();

@@ -271,6 +271,28 @@ public sealed class AhciRecoveryTests
         Assert.Equal(16384ul, bench.Units[0].Info.Blocks);
     }
 
+    [Theory]
+    [InlineData("true")]
+    [InlineData("false")]
+    public void A_disk_that_is_full_of_errors_answers_each_request_and_does_not_fill_the_log(string queued)
+    {
+        using AhciBench bench = new AhciBench(new AtaDiskModel(), ("ncq", queued)).Started();
+        bench.Disk.Fault = command => command.Count != 0 && command.Command != 0x2f ? new AtaFault(AtaFaultKind.TaskFile, 0x40, command.Lba + 1) : null;
+        ulong[] cookies = [.. Enumerable.Range(0, 100).Select(i => bench.Client.Submit(i % 2 == 0 ? BlockOperation.Read : BlockOperation.Write, (ulong)(8 * i), 8, 0, 4096))];
+        for (int i = 0; i < cookies.Length; i++)
+        {
+            BlockCompletion answer = bench.Client.Await(cookies[i]);
+            Assert.Equal((BlockStatus.IoError, (ulong)(8 * i) + 1, 7u), (answer.Status, answer.FailedLba, answer.FailedCount));
+        }
+
+        Assert.Equal(100ul, bench.Units[0].Statistics.Errors);
+        Assert.Equal(20, bench.Log.Count(line => line.Contains("error with", StringComparison.Ordinal)));
+        Assert.Equal(0, bench.Port.LinkResets);
+        bench.Disk.Fault = null;
+        Assert.Equal(BlockStatus.Ok, bench.Client.Run(BlockOperation.Write, 0, 8, 0, 4096));
+        AssertClean(bench);
+    }
+
     [Fact]
     public void Identify_data_that_cannot_be_is_refused()
     {

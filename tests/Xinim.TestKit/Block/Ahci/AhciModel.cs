@@ -11,13 +11,17 @@ namespace Xinim.TestKit.Block.Ahci;
 public sealed class AhciModel : RegisterChannel
 {
     public const uint BarBytes = 0x1100;
-    private const uint Cap = 0x00, Ghc = 0x04, Is = 0x08, Pi = 0x0c, Vs = 0x10, CccCtl = 0x14, Cap2 = 0x24, Bohc = 0x28;
+    private const uint Cap = 0x00, Ghc = 0x04, Is = 0x08, Pi = 0x0c, Vs = 0x10, CccCtl = 0x14, CccPorts = 0x18, Cap2 = 0x24, Bohc = 0x28;
     private const uint HostReset = 1, InterruptEnable = 2, AhciEnable = 1u << 31;
 
     private readonly AhciModelPort[] _ports;
     private uint _control;
     private uint _bohc;
     private bool _reset;
+    private uint _coalescing;
+    private uint _coalescedPorts;
+    private uint _completions;
+    private bool _coalesced;
 
     /// <param name="ports">Ports, all of them implemented.</param>
     /// <param name="capabilities">CAP but NP and NCS: 64-bit addresses, queueing.</param>
@@ -63,6 +67,9 @@ public sealed class AhciModel : RegisterChannel
     /// <summary>Reads are all ones.</summary>
     public bool Unplugged { get; set; }
 
+    /// <summary>Command completion coalescing is on.</summary>
+    public bool Coalesces => (_coalescing & 1) != 0;
+
     /// <summary>Resets of the controller.</summary>
     public int Resets { get; private set; }
 
@@ -81,7 +88,8 @@ public sealed class AhciModel : RegisterChannel
             Is => Pending(),
             Pi => (uint)((1L << _ports.Length) - 1),
             Vs => 0x0001_0301,
-            CccCtl => 0,
+            CccCtl => CanCoalesce ? _coalescing | ((uint)_ports.Length << 3) : 0,
+            CccPorts => _coalescedPorts,
             Cap2 => FirmwareOwns || FirmwareStays ? 1u : 0,
             Bohc => _bohc | (FirmwareOwns || FirmwareStays ? 1u : 0),
             _ => Wrong($"read of 0x{offset:x}"),
@@ -105,12 +113,31 @@ public sealed class AhciModel : RegisterChannel
         switch (offset)
         {
             case Ghc: WriteControl(word); break;
-            case Is: break; // follows the ports [AHCI §3.1.3]
+            // Follows the ports, apart from the bit of command completion coalescing [AHCI §3.1.3].
+            case Is: _coalesced &= (word & CoalescedBit) == 0; break;
+            case CccCtl: WriteCoalescing(word); break;
+            case CccPorts: _coalescedPorts = word; break;
             case Bohc: _bohc = word; if ((word & 2) != 0) FirmwareOwns = false; break;
             default: _ = Wrong($"write to 0x{offset:x}"); break;
         }
 
         Update();
+    }
+
+    /// <summary>The time of command completion coalescing is up: what is finished interrupts [AHCI §11].</summary>
+    public void ExpireCoalescing()
+    {
+        if (Coalesces && _completions != 0) Coalesce();
+        Update();
+    }
+
+    /// <summary>So many commands of a port are finished [AHCI §3.1.6].</summary>
+    internal void CountCompletions(int port, int commands)
+    {
+        if (!Coalesces || (_coalescedPorts & (1u << port)) == 0) return;
+        _completions += (uint)commands;
+        uint limit = (_coalescing >> 8) & 0xff;
+        if (limit != 0 && _completions >= limit) Coalesce();
     }
 
     /// <summary>The interrupt line follows IS and GHC.IE.</summary>
@@ -125,7 +152,23 @@ public sealed class AhciModel : RegisterChannel
 
     private bool _line;
 
-    private uint Pending() => _ports.Aggregate(0u, (pending, port) => pending | (port.Interrupts ? 1u << port.Number : 0));
+    private bool CanCoalesce => (Capabilities & (1u << 7)) != 0;
+
+    private uint CoalescedBit => 1u << _ports.Length;
+
+    private uint Pending() => _ports.Aggregate(_coalesced ? CoalescedBit : 0u, (pending, port) => pending | (port.Interrupts ? 1u << port.Number : 0));
+
+    private void Coalesce() => (_coalesced, _completions) = (true, 0);
+
+    private void WriteCoalescing(uint value)
+    {
+        const uint values = 0xffff_ff00;
+        if (!CanCoalesce) Violations.Add("CCC_CTL written without CAP.CCCS");
+        if (Coalesces && ((value ^ _coalescing) & values) != 0) Violations.Add("CCC_CTL.TV or CC changed with EN set [AHCI §3.1.6]");
+        if ((value & 1) != 0 && value >> 16 == 0) Violations.Add("CCC_CTL.TV is 0 [AHCI §3.1.6]");
+        if ((value & 1) == 0) _completions = 0;
+        _coalescing = value & (values | 1);
+    }
 
     private uint Wrong(string what)
     {
@@ -146,6 +189,7 @@ public sealed class AhciModel : RegisterChannel
         _reset = true;
         Resets++;
         _control = AhciEnable;
+        (_coalescing, _coalescedPorts, _completions, _coalesced) = (0x0001_0100, 0, 0, false);
         foreach (AhciModelPort port in _ports) port.OnHostReset();
     }
 

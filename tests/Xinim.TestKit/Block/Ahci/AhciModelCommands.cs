@@ -114,8 +114,9 @@ internal sealed class AhciModelCommands(AhciModel model, AhciModelPort port)
             return 0x60;
         }
 
-        if (drive.DiscBlocks == 0) return 0x20;
         Span<byte> packet = _table.AsSpan(0x40, 12);
+        if (packet[0] is 0x1b or 0x1e) return MoveTray(drive, packet, flags);
+        if (drive.DiscBlocks == 0 || drive.TrayOpen) return 0x20;
         uint lba = BinaryPrimitives.ReadUInt32BigEndian(packet[2..]), count = BinaryPrimitives.ReadUInt32BigEndian(packet[6..]);
         if (packet[0] == 0x25)
         {
@@ -129,6 +130,24 @@ internal sealed class AhciModelCommands(AhciModel model, AhciModelPort port)
         Span<byte> data = _data.AsSpan(0, (int)count * 2048);
         drive.Read(lba, data);
         return Move(flags, table, data, toDevice: false);
+    }
+
+    /// <summary>START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL, which have no data [MMC-6].</summary>
+    private byte MoveTray(AtaDiskModel drive, ReadOnlySpan<byte> packet, uint flags)
+    {
+        if (flags >> 16 != 0) port.Break("regions for a packet without data");
+        if (packet[0] == 0x1e)
+        {
+            drive.TrayLocked = (packet[4] & 1) != 0;
+            return 0;
+        }
+
+        if ((packet[4] & 2) == 0) return 0x50;
+        bool close = (packet[4] & 1) != 0;
+        if (!close && drive.TrayLocked) return 0x50;
+        drive.Attention |= close && drive.TrayOpen;
+        drive.TrayOpen = !close;
+        return 0;
     }
 
     private byte ReadLog(AtaDiskModel disk, AtaCommandModel command, uint flags, ulong table)

@@ -6,8 +6,8 @@ namespace Xinim.TestKit.Block.Ahci;
 public sealed class AhciModelPort
 {
     private const uint Clb = 0x00, Clbu = 0x04, Fb = 0x08, Fbu = 0x0c, PxIs = 0x10, PxIe = 0x14, Cmd = 0x18, Tfd = 0x20, Sig = 0x24, Ssts = 0x28, Sctl = 0x2c, Serr = 0x30, Sact = 0x34, Ci = 0x38;
-    private const uint Start = 1, SpinUp = 2, ReceiveEnable = 1 << 4, ReceiveRunning = 1 << 14, ListRunning = 1 << 15;
-    private const uint Dhrs = 1, Pss = 2, Sdbs = 8, Pcs = 1 << 6, Prcs = 1 << 22, Ifs = 1 << 27, Hbfs = 1 << 29, Tfes = 1 << 30;
+    private const uint Start = 1, SpinUp = 2, PowerOn = 4, SwitchIsOpen = 1 << 13, ColdPresent = 1 << 16, HasSwitch = 1 << 19, HasColdPresence = 1 << 20, ReceiveEnable = 1 << 4, ReceiveRunning = 1 << 14, ListRunning = 1 << 15;
+    private const uint Dhrs = 1, Pss = 2, Sdbs = 8, Pcs = 1 << 6, Dmps = 1 << 7, Cpds = 1u << 31, Prcs = 1 << 22, Ifs = 1 << 27, Hbfs = 1 << 29, Tfes = 1 << 30;
     private const uint DiagN = 1 << 16, DiagX = 1 << 26;
     private const byte Good = 0x50, Bad = 0x51, Busy = 0x80;
 
@@ -16,6 +16,7 @@ public sealed class AhciModelPort
     private readonly List<int> _held = [];
     private readonly AhciModelCommands _commands;
     private bool _halted;
+    private bool _open;
 
     internal AhciModelPort(AhciModel model, int number)
     {
@@ -35,6 +36,18 @@ public sealed class AhciModelPort
 
     /// <summary>PxCMD.CR stays set.</summary>
     public bool StuckRunning { get; set; }
+
+    /// <summary>The slot tells of what is in it, and the port powers it [AHCI §3.3.7].</summary>
+    public bool ColdPresence { get; set; }
+
+    /// <summary>A switch in the slot [AHCI §3.3.7].</summary>
+    public bool HasPresenceSwitch { get; set; }
+
+    /// <summary>The link does not notice that its device goes.</summary>
+    public bool SleepingLink { get; set; }
+
+    /// <summary>The port gives power.</summary>
+    public bool Powered => !ColdPresence || (this[Cmd] & PowerOn) != 0;
 
     /// <summary>Commands that were fetched and wait.</summary>
     public int Held => _held.Count;
@@ -56,7 +69,8 @@ public sealed class AhciModelPort
     public void Plug(AtaDiskModel disk)
     {
         Disk = disk;
-        if (_model.Resets != 0 && (this[Cmd] & SpinUp) != 0) LinkUp();
+        if (ColdPresence) this[PxIs] |= Cpds;
+        if (_model.Resets != 0 && (this[Cmd] & SpinUp) != 0 && Powered) LinkUp();
         _model.Update();
     }
 
@@ -65,9 +79,16 @@ public sealed class AhciModelPort
     {
         Disk = null;
         Drop();
-        this[Ssts] = 0;
-        this[Serr] |= DiagN;
-        this[PxIs] |= Prcs;
+        if (ColdPresence) this[PxIs] |= Cpds;
+        if (!SleepingLink) LinkDown();
+        _model.Update();
+    }
+
+    /// <summary>Opens or closes the slot; what is in it stays.</summary>
+    public void Switch(bool open)
+    {
+        _open = open;
+        this[PxIs] |= Dmps;
         _model.Update();
     }
 
@@ -106,7 +127,9 @@ public sealed class AhciModelPort
     {
         if (register is > Ci or 0x1c) _model.Violations.Add($"port {Number}: read of 0x{register:x2}");
         if (register == PxIs) return this[PxIs] | ((this[Serr] & DiagX) != 0 ? Pcs : 0) | ((this[Serr] & DiagN) != 0 ? Prcs : 0);
-        return register == Cmd ? this[Cmd] | (StuckRunning ? ListRunning : 0) : this[register];
+        if (register != Cmd) return this[register];
+        uint detectors = (HasPresenceSwitch ? HasSwitch | (_open ? SwitchIsOpen : 0) : 0) | (ColdPresence ? HasColdPresence | (Disk is not null ? ColdPresent : 0) : 0);
+        return this[Cmd] | detectors | (StuckRunning ? ListRunning : 0);
     }
 
     internal void Write(uint register, uint value)
@@ -135,7 +158,7 @@ public sealed class AhciModelPort
         Drop();
         Array.Clear(_words);
         (this[Sig], this[Tfd]) = (uint.MaxValue, 0x7f);
-        if (Disk is not null && !_model.StaggeredSpinUp) LinkUp();
+        if (Disk is not null && !_model.StaggeredSpinUp && Powered) LinkUp();
     }
 
     internal void Break(string what) => _model.Violations.Add($"port {Number}: {what}");
@@ -154,6 +177,7 @@ public sealed class AhciModelPort
         }
 
         this[Ci] &= ~(1u << slot);
+        _model.CountCompletions(Number, 1);
     }
 
     /// <summary>A set device bits FIS that ends queued commands.</summary>
@@ -165,6 +189,7 @@ public sealed class AhciModelPort
         Send(0x58, 0xa1u | 0x4000 | ((uint)(status & 0x77) << 16) | ((uint)error << 24), slots);
         this[PxIs] |= Sdbs;
         if (error != 0) Halt(Tfes);
+        _model.CountCompletions(Number, System.Numerics.BitOperations.PopCount(slots));
     }
 
     /// <summary>What a command ends with that the controller itself gives up.</summary>
@@ -209,7 +234,7 @@ public sealed class AhciModelPort
     {
         if (_halted || (this[Cmd] & Start) == 0 || Disk is null) return;
         bool active = (this[Sact] & (1u << slot)) != 0;
-        if (!active && (this[Sact] != 0)) Break($"slot {slot} is not queued while 0x{this[Sact]:x8} is [SATA §13.6.2]");
+        if (!active && (this[Sact] != 0)) Break($"slot {slot} is not queued while 0x{this[Sact]:x8} is [SATA §13.6]");
         _commands.Execute(slot, active);
     }
 
@@ -220,8 +245,11 @@ public sealed class AhciModelPort
         if ((value & Start) == 0 && (before & Start) != 0) EndCommands();
         if ((value & ReceiveEnable) == 0 && (value & Start) != 0) Break("PxCMD.ST without FRE [AHCI §10.3.1]");
         uint running = (value & Start) != 0 && !_halted ? ListRunning : 0;
-        this[Cmd] = (value & (Start | SpinUp | 4 | ReceiveEnable)) | running | ((value & ReceiveEnable) != 0 ? ReceiveRunning : 0);
-        if ((value & SpinUp) != 0 && (before & SpinUp) == 0 && _model.StaggeredSpinUp && Disk is not null) LinkUp();
+        this[Cmd] = (value & (Start | SpinUp | PowerOn | ReceiveEnable)) | running | ((value & ReceiveEnable) != 0 ? ReceiveRunning : 0);
+        if ((value & SpinUp) != 0 && (before & SpinUp) == 0 && _model.StaggeredSpinUp && Disk is not null && Powered) LinkUp();
+        if (!ColdPresence || ((value ^ before) & PowerOn) == 0) return;
+        if ((value & PowerOn) == 0) LinkDown();
+        else if (Disk is not null && !_model.StaggeredSpinUp) LinkUp();
     }
 
     private void BeginCommands(uint value)
@@ -252,7 +280,7 @@ public sealed class AhciModelPort
             this[Serr] |= DiagN;
         }
 
-        if (!now && was && Disk is not null) LinkUp();
+        if (!now && was && Disk is not null && Powered) LinkUp();
     }
 
     /// <summary>The disk forgets its commands.</summary>
@@ -262,6 +290,13 @@ public sealed class AhciModelPort
         this[Tfd] = 0x7f;
         this[Sig] = uint.MaxValue;
         if (Disk is not null) Disk.QueueError = null;
+    }
+
+    private void LinkDown()
+    {
+        this[Ssts] = 0;
+        this[Serr] |= DiagN;
+        this[PxIs] |= Prcs;
     }
 
     private void LinkUp()

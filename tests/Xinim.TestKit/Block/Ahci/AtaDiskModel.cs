@@ -56,6 +56,12 @@ public sealed class AtaDiskModel
     /// <summary>The next packet fails once, to tell of a change.</summary>
     public bool Attention { get; set; }
 
+    /// <summary>A drive's tray, which keeps its disc.</summary>
+    public bool TrayOpen { get; set; }
+
+    /// <summary>PREVENT ALLOW MEDIUM REMOVAL: the tray stays closed.</summary>
+    public bool TrayLocked { get; set; }
+
     /// <summary>READ LOG EXT is refused.</summary>
     public bool NoLogs { get; set; }
 

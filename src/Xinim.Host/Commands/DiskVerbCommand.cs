@@ -2,8 +2,10 @@ using System.CommandLine;
 
 namespace Xinim.Host.Commands;
 
-/// <summary><c>xinim disk idle</c> and <c>standby</c>: a disk rests until somebody wants something of it.</summary>
-internal static class DiskPowerCommand
+/// <summary>
+/// <c>xinim disk idle</c> and <c>standby</c>: a disk rests until somebody wants something of it. <c>eject</c> and <c>load</c>: its tray opens and closes.
+/// </summary>
+internal static class DiskVerbCommand
 {
     /// <param name="verb">As the daemon calls it.</param>
     public static Command Create(CommandEnvironment environment, string verb, string description)
