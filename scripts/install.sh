@@ -36,7 +36,7 @@ packages_of() {
       ;;
     lab)
       printf '%s\n' qemu-system-x86 qemu-utils seabios ipxe-qemu busybox-static kmod cpio xz-utils \
-        zstd iproute2 iputils-ping pciutils util-linux
+        zstd iproute2 iputils-ping pciutils util-linux systemd
       ;;
     remote) printf '%s\n' qemu-system-x86 qemu-system-common qemu-utils seabios ipxe-qemu dpdk-dev ;;
     bench) printf '%s\n' dpdk dpdk-dev fio qemu-utils qemu-system-x86 iproute2 ethtool ;;

@@ -101,11 +101,12 @@ run_here() {
   done
 }
 
-# On VFIO; of the virtio drivers storms of kills.
+# On VFIO; of disks and virtio drivers storms of kills. What was written to disks is read by the kernel's driver afterwards.
 campaigns_in_lab() {
   campaign lab --target vfio --count 100 --duration 20
   campaign lab-virtio-net --target vfio --device virtio-net --kinds kill --count 30
   campaign lab-virtio-blk --target vfio --device virtio-blk --kinds kill --count 30
+  campaign lab-ahci --target vfio --device ahci --kill-every 1 --duration 12
 }
 
 # Runs the lab's tests in one guest. $1: name of the result, the rest: filters, "--", options of lab.sh.
@@ -153,6 +154,8 @@ campaigns_here() {
   campaign models --target model --count 20000 --duration 30
   campaign models-virtio-net --target model --device virtio-net --count 5000 --duration 15
   campaign models-virtio-blk --target model --device virtio-blk --count 5000 --duration 15
+  campaign models-ahci --target model --device ahci --count 5000 --duration 15
+  campaign ahci --device ahci --count 1000 --duration 15
   campaign virtio-net --device virtio-net --count 1000 --duration 20
   campaign virtio-blk --device virtio-blk --count 1000 --duration 20
   campaign vhost-user-blk --device vhost-user-blk --count 1000 --duration 15

@@ -76,6 +76,26 @@ public sealed class DiskStripeTests
         Assert.Equal(DiskVerdict.Forged, TestBlock.Check(block, 3, 4, expected));
     }
 
+    [Fact]
+    public void What_a_second_reader_finds_missing_is_named_and_what_is_under_way_is_not()
+    {
+        Settle();
+        List<ulong> missing = [];
+        Assert.Equal((DiskStripe.Blocks, 0), (_stripe.Compare(_disk, missing), missing.Count));
+        _disk[(5 * BlockBytes) + 20] ^= 1;
+        Assert.Equal(DiskStripe.Blocks, _stripe.Compare(_disk, missing));
+        Assert.Equal([5ul], missing);
+
+        _disk[(5 * BlockBytes) + 20] ^= 1;
+        missing.Clear();
+        BlockIo io;
+        while ((io = _stripe.Next(_memory)).Operation != BlockOperation.Write) Finish(io);
+        Assert.Equal(DiskStripe.Blocks - (int)io.Count, _stripe.Compare(_disk, missing));
+        Assert.Equal(DiskVerdict.Good, _stripe.Finish(BlockStatus.Ok, _memory));
+        Assert.Equal(DiskStripe.Blocks, _stripe.Compare(_disk, missing));
+        Assert.Equal(Enumerable.Range((int)io.Lba, (int)io.Count).Select(lba => (ulong)lba), missing);
+    }
+
     private void Settle()
     {
         _ = Until(() => _stripe.IsScanned);

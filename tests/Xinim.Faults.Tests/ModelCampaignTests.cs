@@ -11,7 +11,7 @@ namespace Xinim.Faults.Tests;
 /// <summary>Campaigns on device models: the driver withstands them, they can be repeated, and a defect in the driver would show.</summary>
 public sealed class ModelCampaignTests
 {
-    public static TheoryData<string> Devices => ["e1000", "virtio-net", "virtio-blk"];
+    public static TheoryData<string> Devices => ["e1000", "virtio-net", "virtio-blk", "ahci"];
 
     [Theory]
     [MemberData(nameof(Devices))]

@@ -50,6 +50,7 @@ internal static class FaultsCommand
             ledger.Breach(exception.Message);
         }
 
+        if (!options.Json) Print(campaign.Notes);
         return new Frames(campaign.Tx, campaign.Rx, campaign.LineDropped);
     }
 
@@ -58,8 +59,9 @@ internal static class FaultsCommand
         using DaemonTarget daemon = new(DevicePlan.For(options, both: false), options.Campaign.AnswerLimit);
         DeviceTarget target = daemon.Devices[0];
         if (options.Recovery) Print(new RecoveryTimes(target, ledger).Run(options.Campaign.Count, () => { }));
-        foreach (TimeSpan every in options.KillEvery) Print(new Storm(target, ledger).Run(every, options.Campaign.Duration ?? TimeSpan.FromSeconds(60)));
+        foreach (TimeSpan every in options.KillEvery) Print(new Storm(target, ledger, options.IsDisk ? "requests" : "frames").Run(every, options.Campaign.Duration ?? TimeSpan.FromSeconds(60)));
         Stop(daemon, ledger);
+        Print(daemon.CheckThroughKernel(ledger));
         foreach (string breach in ledger.Breaches) Console.WriteLine($"BROKEN: {breach}");
         Console.WriteLine($"faults: {ledger.BreachCount} invariants broken");
         return ledger.BreachCount == 0 ? 0 : 1;

@@ -1,3 +1,4 @@
+using Xinim.Drivers.Block.Ahci;
 using Xinim.Drivers.Block.Virtio;
 using Xinim.Drivers.Hosting;
 using Xinim.Drivers.Network.E1000;
@@ -6,7 +7,8 @@ using Xinim.FaultyDriver;
 
 return DriverProcess.Run(new Dictionary<string, DriverEntry>
 {
+    ["ahci-faulty"] = DriverEntry.Controller(context => new FaultyController(context, inner => new AhciDriver(inner))),
     ["e1000-faulty"] = DriverEntry.Network(context => new FaultyNetworkDriver(context, inner => new E1000Driver(inner))),
     ["virtio-net-faulty"] = DriverEntry.Network(context => new FaultyNetworkDriver(context, inner => new VirtioNetDriver(inner)), VirtioNetDriver.Vectors),
-    ["virtio-blk-faulty"] = DriverEntry.Block(context => new FaultyBlockDriver(context, inner => new VirtioBlkDriver(inner)), VirtioBlkDriver.Vectors),
+    ["virtio-blk-faulty"] = DriverEntry.Block(context => FaultyBlockDriver.Create(context, inner => new VirtioBlkDriver(inner)), VirtioBlkDriver.Vectors),
 });

@@ -36,6 +36,9 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
     /// <summary>All frames to clients.</summary>
     public StreamCounts Rx { get; private set; }
 
+    /// <summary>What else there is to say, at the end.</summary>
+    public IReadOnlyList<string> Notes { get; private set; } = [];
+
     /// <summary>Frames that the wire itself dropped.</summary>
     public ulong LineDropped { get; private set; }
 
@@ -56,6 +59,7 @@ internal sealed class Campaign(Func<DaemonTarget> start, IReadOnlyList<IFault> f
         foreach (DeviceTarget device in _daemon.Devices) Renew(device, "end");
         CheckGrowth();
         Stop();
+        Notes = _daemon.CheckThroughKernel(ledger);
     }
 
     public void Dispose() => _daemon.Dispose();

@@ -8,7 +8,8 @@ using Xinim.Ipc.Processes;
 namespace Xinim.Faults.Campaigns;
 
 /// <summary>A transfer both ways, as fast as it goes, while its driver is killed at a fixed pace; beside the same transfer undisturbed, before and after.</summary>
-internal sealed class Storm(DeviceTarget target, Ledger ledger)
+/// <param name="what">Frames or requests.</param>
+internal sealed class Storm(DeviceTarget target, Ledger ledger, string what)
 {
     private static readonly TimeSpan s_serveLimit = TimeSpan.FromSeconds(30);
 
@@ -19,13 +20,13 @@ internal sealed class Storm(DeviceTarget target, Ledger ledger)
     public IReadOnlyList<string> Run(TimeSpan every, TimeSpan length)
     {
         Workload load = target.Workload;
-        if (!load.Await(() => load.Life is { FirstSent: not 0, FirstReceived: not 0 }, s_serveLimit)) throw new CampaignException($"{target.Name} moves no frames");
+        if (!load.Await(() => load.Life is { FirstSent: not 0, FirstReceived: not 0 }, s_serveLimit)) throw new CampaignException($"{target.Name} moves no {what}");
         Rates before = Measure(length / 3, null);
         (StreamCounts tx, StreamCounts rx) = (load.Tx, load.Rx);
         int kills = 0;
         load.BeginOutage();
         Rates under = Measure(length, () => (every, () => kills += Kill() ? 1 : 0));
-        if (!load.Await(() => load.Life is { FirstSent: not 0, FirstReceived: not 0 }, s_serveLimit)) ledger.Breach($"{target.Name} moves no frames after {kills} kills");
+        if (!load.Await(() => load.Life is { FirstSent: not 0, FirstReceived: not 0 }, s_serveLimit)) ledger.Breach($"{target.Name} moves no {what} after {kills} kills");
         load.EndOutage();
         ledger.CheckFrames($"{kills} kills", mayLie: false, load.Tx - tx, load.Rx - rx);
         ledger.CheckClient($"{kills} kills", load.Errors);
@@ -33,8 +34,8 @@ internal sealed class Storm(DeviceTarget target, Ledger ledger)
         return
         [
             string.Create(CultureInfo.InvariantCulture, $"{kills} kills, one every {every.TotalSeconds:0.##} s for {length.TotalSeconds:0} s; the undisturbed transfer before and after {length.TotalSeconds / 3:0} s each"),
-            Line("sent", before.Tx, under.Tx, after.Tx),
-            Line("received", before.Rx, under.Rx, after.Rx),
+            Line(what == "frames" ? "sent" : "written", before.Tx, under.Tx, after.Tx),
+            Line(what == "frames" ? "received" : "read", before.Rx, under.Rx, after.Rx),
             Line("both", before.Tx + before.Rx, under.Tx + under.Rx, after.Tx + after.Rx),
         ];
     }
@@ -77,8 +78,8 @@ internal sealed class Storm(DeviceTarget target, Ledger ledger)
         never.Wait(time);
     }
 
-    private static string Line(string what, double before, double under, double after) => string.Create(CultureInfo.InvariantCulture,
-        $"{what}: {before / 1000:0.0} kpps before, {under / 1000:0.0} under kills, {after / 1000:0.0} after: {200 * under / (before + after):0.0} % kept");
+    private string Line(string way, double before, double under, double after) => string.Create(CultureInfo.InvariantCulture,
+        $"{way}: {before / 1000:0.00} thousand {what} a second before, {under / 1000:0.00} under kills, {after / 1000:0.00} after: {200 * under / (before + after):0.0} % kept");
 
     private readonly record struct Rates(double Tx, double Rx);
 }

@@ -26,7 +26,7 @@ internal sealed class ModelBench : IModelBench
     public ModelBench(E1000ModelKind kind, uint run)
     {
         TamperedRegisters? registers = null;
-        _bench = new E1000Bench(kind, new E1000Options { TxDescriptors = Descriptors, RxDescriptors = Descriptors }, buffers: Buffers, wrap: model => new TamperedDevice(model, registers = new TamperedRegisters(model)));
+        _bench = new E1000Bench(kind, new E1000Options { TxDescriptors = Descriptors, RxDescriptors = Descriptors }, buffers: Buffers, wrap: model => new TamperedDevice(model.Device, registers = new TamperedRegisters(model)));
         Registers = registers!;
         Tx = new FrameStream(_sync, s_station, s_peer, run << 1);
         Rx = new FrameStream(_sync, s_peer, s_station, (run << 1) | 1);

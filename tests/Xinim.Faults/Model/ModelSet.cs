@@ -16,6 +16,9 @@ internal sealed record ModelSet(IReadOnlyList<string> Names, Func<int, uint, IMo
     public static ModelSet VirtioBlk { get; } = new(
         [.. VirtioBlkModelBench.Layouts.Select(layout => $"blk {layout.Name}")], (kind, _) => new VirtioBlkModelBench(VirtioBlkModelBench.Layouts[kind].Features), [.. VirtioFaults.All, .. VirtioFaults.Blk]);
 
+    public static ModelSet Ahci { get; } = new(
+        [.. AhciModelBench.Layouts.Select(layout => layout.Name)], (kind, _) => new AhciModelBench(AhciModelBench.Layouts[kind].Slots, AhciModelBench.Layouts[kind].Options), AhciFaults.All);
+
     /// <summary>Those of a device.</summary>
-    public static ModelSet Of(DeviceKind kind) => kind == DeviceKind.VirtioNet ? VirtioNet : kind == DeviceKind.VirtioBlk ? VirtioBlk : E1000;
+    public static ModelSet Of(DeviceKind kind) => kind == DeviceKind.Ahci ? Ahci : kind == DeviceKind.VirtioNet ? VirtioNet : kind == DeviceKind.VirtioBlk ? VirtioBlk : E1000;
 }

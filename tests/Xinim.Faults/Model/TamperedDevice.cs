@@ -1,25 +1,25 @@
-using Xinim.TestKit.E1000;
+using Xinim.TestKit.Fakes;
 using Xinim.Vfio;
 using Xinim.Vfio.Registers;
 
 namespace Xinim.Faults.Model;
 
 /// <summary>A model's PCI function with <see cref="TamperedRegisters"/> in front of its registers.</summary>
-internal sealed class TamperedDevice(E1000Model model, TamperedRegisters registers) : IPciDevice
+internal sealed class TamperedDevice(FakePciDevice inner, TamperedRegisters registers) : IPciDevice
 {
-    public string Name => model.Device.Name;
+    public string Name => inner.Name;
 
-    public IPciConfig Config => model.Device.Config;
+    public IPciConfig Config => inner.Config;
 
-    public InterruptSupport Interrupts => model.Device.Interrupts;
+    public InterruptSupport Interrupts => inner.Interrupts;
 
-    public bool CanReset => model.Device.CanReset;
+    public bool CanReset => inner.CanReset;
 
-    public Mmio MapBar(int bar) => new(registers, bar, model.Device.MapBar(bar).Length);
+    public Mmio MapBar(int bar) => new(registers, bar, inner.MapBar(bar).Length);
 
-    public void Reset() => model.Device.Reset();
+    public void Reset() => inner.Reset();
 
-    public IDeviceInterrupts EnableInterrupts(InterruptKind kind, int vectors) => model.Device.EnableInterrupts(kind, vectors);
+    public IDeviceInterrupts EnableInterrupts(InterruptKind kind, int vectors) => inner.EnableInterrupts(kind, vectors);
 
-    public void Dispose() => model.Device.Dispose();
+    public void Dispose() => inner.Dispose();
 }

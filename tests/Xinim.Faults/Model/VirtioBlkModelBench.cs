@@ -1,23 +1,16 @@
 using System.Buffers.Binary;
-using Microsoft.Win32.SafeHandles;
-using Xinim.Block.Ports;
 using Xinim.Drivers;
 using Xinim.Drivers.Block.Virtio;
 using Xinim.Drivers.Virtio;
 using Xinim.Drivers.Virtio.Transports;
 using Xinim.Faults.Traffic;
-using Xinim.Ipc.Memory;
-using Xinim.Ipc.Native;
-using Xinim.Ipc.Protocols;
 using Xinim.TestKit.Virtio;
-using Xinim.Vfio.Dma;
 
 namespace Xinim.Faults.Model;
 
 /// <summary>The virtio-blk driver on a model [V §5.2], and a client that writes and reads back.</summary>
 internal sealed class VirtioBlkModelBench : VirtioModelBench
 {
-    private const int Stripes = 8, BlockBytes = 512, PieceBytes = DiskStripe.MostBlocks * BlockBytes;
     private const int RoundsPerTurn = 4;
     private const uint In = 0, Out = 1, GetId = 8; // VIRTIO_BLK_T_* [V §5.2.6]
     private const byte Ok = 0, IoError = 1; // VIRTIO_BLK_S_* [V §5.2.6]
@@ -25,33 +18,15 @@ internal sealed class VirtioBlkModelBench : VirtioModelBench
     // VIRTIO_BLK_F_SIZE_MAX, SEG_MAX, BLK_SIZE [V §5.2.3].
     private const VirtioFeatures Blk = Bus | (VirtioFeatures)((1ul << 1) | (1ul << 2) | (1ul << 6));
 
-    private readonly byte[] _disk = new byte[Stripes * DiskStripe.Blocks * BlockBytes];
-    private readonly DiskStripe[] _stripes = [.. Enumerable.Range(0, Stripes).Select(number => new DiskStripe(number, BlockBytes))];
-    private readonly Dictionary<ulong, int> _asked = [];
-    private readonly SafeFileHandle _bell = Descriptor.CreateEvent();
-    private readonly SharedRegion _rings;
-    private readonly BlockRings.DriverEnd _driverEnd;
-    private readonly BlockRings.ClientEnd _client;
-    private readonly DmaRegion _pool;
-    private readonly GrantTable _grants = new();
-    private readonly Grant _grant;
+    private readonly byte[] _disk = new byte[DiskModelClient.DiskBlocks * DiskModelClient.BlockBytes];
+    private readonly DiskModelClient _client;
     private readonly VirtioBlkDriver _driver;
-    private StreamCounts _sent;
-    private StreamCounts _received;
-    private string? _breach;
-    private ulong _cookie;
 
     public VirtioBlkModelBench(VirtioFeatures features)
         : base(new VirtioModelOptions(VirtioDeviceType.Block) { Features = features, Config = Config, Queues = 1, QueueSize = Entries, NeedsAccessPlatform = true })
     {
-        _pool = Model.Dma.Map("pool", Stripes * PieceBytes, RegionAccess.ReadWrite);
-        _grant = _grants.Create(_pool.Id, (ulong)_pool.Size, 0, (ulong)_pool.Size, RegionAccess.ReadWrite);
-        RingShape shape = new(Entries, Entries, 1);
-        _rings = BlockRings.Create(shape);
-        _driverEnd = new BlockRings.DriverEnd(_rings, shape, _bell, _bell);
-        _client = new BlockRings.ClientEnd(_rings, shape, _bell, _bell);
+        _client = new DiskModelClient(Model.Dma, Entries);
         _driver = new VirtioBlkDriver(Model, Arena, _ => { }, new VirtioBlkOptions { Descriptors = Entries });
-        foreach (DiskStripe stripe in _stripes) stripe.Reset();
     }
 
     /// <summary>Of its queue.</summary>
@@ -63,15 +38,15 @@ internal sealed class VirtioBlkModelBench : VirtioModelBench
         ("packed with tables", Blk | VirtioFeatures.RingPacked | VirtioFeatures.IndirectDescriptors | VirtioFeatures.EventIndex),
     ];
 
-    public override StreamCounts Sent => _sent;
+    public override StreamCounts Sent => _client.Written;
 
-    public override StreamCounts Received => _received;
+    public override StreamCounts Received => _client.Read;
 
-    public override string? Breach => _breach;
+    public override string? Breach => _client.Breach;
 
     public override IReadOnlyList<ushort> DataQueues { get; } = [0];
 
-    public override Span<byte> Memory => _pool.Memory!.Slice(0, Stripes * PieceBytes);
+    public override Span<byte> Memory => _client.Memory;
 
     /// <summary>The device's word on a request, from what it was; null for the truth.</summary>
     public Func<byte, byte>? Answer { get; set; }
@@ -87,10 +62,10 @@ internal sealed class VirtioBlkModelBench : VirtioModelBench
         get
         {
             byte[] config = new byte[60];
-            BinaryPrimitives.WriteUInt64LittleEndian(config, Stripes * DiskStripe.Blocks);
+            BinaryPrimitives.WriteUInt64LittleEndian(config, DiskModelClient.DiskBlocks);
             BinaryPrimitives.WriteUInt32LittleEndian(config.AsSpan(8), 1 << 16);
             BinaryPrimitives.WriteUInt32LittleEndian(config.AsSpan(12), 4);
-            BinaryPrimitives.WriteUInt32LittleEndian(config.AsSpan(20), BlockBytes);
+            BinaryPrimitives.WriteUInt32LittleEndian(config.AsSpan(20), DiskModelClient.BlockBytes);
             return config;
         }
     }
@@ -98,28 +73,14 @@ internal sealed class VirtioBlkModelBench : VirtioModelBench
     public override void Start()
     {
         _ = _driver.Start();
-        _driver.Attach(new BufferTable([.. _grants.Active], [_pool]));
+        _client.Attach(_driver);
     }
 
-    public override void Arrive()
-    {
-        for (int number = 0; number < Stripes; number++)
-        {
-            if (_stripes[number].Busy) continue;
-            if (_client.Submitted.Reserve(1) == 0) return;
-            BlockIo io = _stripes[number].Next(Memory.Slice(number * PieceBytes, PieceBytes));
-            BlockRequest request = new() { Cookie = ++_cookie, Lba = io.Lba, Count = io.Count, Operation = io.Operation, SegmentCount = 1 };
-            request.Segments[0] = new BlockSegment(_grant.Handle, (uint)(number * PieceBytes), _stripes[number].Bytes);
-            _client.Submitted[0] = request;
-            _client.Submitted.Publish(1);
-            _asked.Add(_cookie, number);
-        }
-    }
+    public override void Arrive() => _client.Arrive();
 
     public override void Dispose()
     {
-        _rings.Dispose();
-        _bell.Dispose();
+        _client.Dispose();
         base.Dispose();
     }
 
@@ -130,20 +91,15 @@ internal sealed class VirtioBlkModelBench : VirtioModelBench
         for (int round = 0; round < RoundsPerTurn; round++)
         {
             Arrive();
-            _ = _driver.Submit(_driverEnd.Submitted);
+            _client.Submit(_driver);
             // A device that was not woken looks by itself.
             Guard(() => Serve(0));
-            _ = _driver.Complete(_driverEnd.Completed);
+            _client.Complete(_driver);
             Take();
         }
     }
 
-    protected override void Take()
-    {
-        uint count = _client.Completed.Peek(Entries);
-        for (uint i = 0; i < count; i++) Take(_client.Completed.Read(i));
-        if (count != 0) _client.Completed.Release(count);
-    }
+    protected override void Take() => _client.Take();
 
     protected override uint Do(ushort queue, DeviceChain chain)
     {
@@ -159,24 +115,10 @@ internal sealed class VirtioBlkModelBench : VirtioModelBench
     {
         if (type == GetId) return true;
         int length = type == Out ? data.Length : answer.Length;
-        if (type > Out || sector > (ulong)(_disk.Length / BlockBytes) || ((int)sector * BlockBytes) + length > _disk.Length) return false;
-        Span<byte> there = _disk.AsSpan((int)sector * BlockBytes, length);
+        if (type > Out || sector > (ulong)(_disk.Length / DiskModelClient.BlockBytes) || ((int)sector * DiskModelClient.BlockBytes) + length > _disk.Length) return false;
+        Span<byte> there = _disk.AsSpan((int)sector * DiskModelClient.BlockBytes, length);
         if (type == In) there.CopyTo(answer);
         else if (!LosesWrites) data.CopyTo(there);
         return true;
-    }
-
-    private void Take(in BlockCompletion completion)
-    {
-        if (!_asked.Remove(completion.Cookie, out int number) || completion.Status > BlockStatus.NoMedium)
-        {
-            _breach ??= $"request {completion.Cookie}, which the driver does not hold, was answered with {completion.Status}";
-            return;
-        }
-
-        DiskStripe stripe = _stripes[number];
-        DiskVerdict verdict = stripe.Finish(completion.Status, Memory.Slice(number * PieceBytes, PieceBytes));
-        if (stripe.Wrote) _sent = _sent.With(verdict);
-        else _received = _received.With(verdict);
     }
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Xinim.Faults.Processes;
+using Xinim.Faults.Traffic;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Processes;
 using Xinim.Ipc.Protocols;
@@ -90,6 +91,14 @@ internal sealed class DaemonTarget : IDisposable
         if (!ended) _process.Kill();
         return ended ? _process.ExitCode : null;
     }
+
+    /// <summary>Has the kernel read what was written to disks that are its own again, after <see cref="Stop"/>.</summary>
+    /// <returns>Lines for the user.</returns>
+    public IReadOnlyList<string> CheckThroughKernel(Campaigns.Ledger ledger) =>
+    [
+        .. _plans.Where(plan => plan.IsFunction && plan.Kind.IsDisk)
+            .Select(plan => KernelCheck.Run(plan.Device, plan.Kind, (DiskWorkload)Devices.First(device => device.Name == plan.Name).Workload, ledger)),
+    ];
 
     public void Dispose()
     {

@@ -15,17 +15,23 @@ internal sealed record DeviceKind(string Driver, string Class, string[] Matches,
 
     public static DeviceKind VirtioBlk { get; } = new("virtio-blk", "block", ["1af4:1042", "1af4:1001"], RingMap.Block);
 
+    /// <summary>A controller; its first disk has the client.</summary>
+    public static DeviceKind Ahci { get; } = new("ahci", "block", ["8086:2922"], RingMap.Block);
+
     /// <summary>Name of the driver that does on command what none should.</summary>
     public string Faulty => $"{Driver}-faulty";
 
     public bool IsDisk => Class == "block";
+
+    /// <summary>What clients call the first unit of a device.</summary>
+    public string UnitOf(string name) => this == Ahci ? $"{name}.0" : name;
 
     /// <summary>What a device of the daemon's configuration is.</summary>
     /// <exception cref="CampaignException">Nothing that campaigns know.</exception>
     public static DeviceKind Of(string device)
     {
         string what = device.Contains(':', StringComparison.Ordinal) && File.Exists($"/sys/bus/pci/devices/{device}/device") ? IdOf(device) : device.Replace("vhost-user", "virtio", StringComparison.Ordinal);
-        DeviceKind[] all = [E1000, VirtioNet, VirtioBlk];
+        DeviceKind[] all = [E1000, VirtioNet, VirtioBlk, Ahci];
         return all.FirstOrDefault(kind => what.Contains(kind.Driver, StringComparison.Ordinal) || kind.Matches.Contains(what))
             ?? throw new CampaignException($"--device {device}: campaigns are for devices of {string.Join(", ", all.Select(kind => kind.Driver))}");
     }

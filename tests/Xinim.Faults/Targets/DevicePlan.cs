@@ -11,10 +11,10 @@ internal sealed record DevicePlan(string Name, string Device, DeviceKind Kind, b
 {
     private const string PeerName = "peer0";
     private const string BackEnd = "vhost-user-blk";
-    private static readonly Dictionary<string, string> s_models = new() { ["virtio-net"] = "remote:virtio-net-pci", ["virtio-blk"] = "remote:virtio-blk-pci" };
+    private static readonly Dictionary<string, string> s_models = new() { ["virtio-net"] = "remote:virtio-net-pci", ["virtio-blk"] = "remote:virtio-blk-pci", ["ahci"] = "remote:ich9-ahci" };
 
     // scripts/lab.sh; of the NICs scripts/faults.sh connects the cables.
-    private static readonly Dictionary<string, string> s_inLab = new() { ["e1000"] = "0000:00:0c.0,0000:00:0d.0", ["virtio-net"] = "0000:00:0e.0,0000:00:0f.0", ["virtio-blk"] = "0000:00:10.0" };
+    private static readonly Dictionary<string, string> s_inLab = new() { ["e1000"] = "0000:00:0c.0,0000:00:0d.0", ["virtio-net"] = "0000:00:0e.0,0000:00:0f.0", ["virtio-blk"] = "0000:00:10.0", ["ahci"] = "0000:00:06.0" };
 
     /// <summary>QEMU's, for a device model of a NIC.</summary>
     public string? Netdev { get; private init; }
@@ -30,6 +30,9 @@ internal sealed record DevicePlan(string Name, string Device, DeviceKind Kind, b
 
     /// <summary>Whether its device is a process of QEMU's that the daemon starts.</summary>
     public bool IsModel => Device.StartsWith("remote:", StringComparison.Ordinal);
+
+    /// <summary>Whether it is a function of this machine, on VFIO.</summary>
+    public bool IsFunction => Directory.Exists($"/sys/bus/pci/devices/{Device}");
 
     /// <summary>The devices of a target.</summary>
     /// <param name="both">With one for the faulty driver.</param>
@@ -49,7 +52,7 @@ internal sealed record DevicePlan(string Name, string Device, DeviceKind Kind, b
     {
         string[] addresses = device.Split(',');
         DeviceKind kind = DeviceKind.Of(addresses[0]);
-        if (kind.IsDisk && addresses.Length == 1) return [new DevicePlan("disk0", device, kind, false, daemon => new DiskWorkload("disk0", daemon.Socket, workload))];
+        if (kind.IsDisk && addresses.Length == 1) return [new DevicePlan("disk0", device, kind, false, daemon => new DiskWorkload(kind.UnitOf("disk0"), daemon.Socket, workload))];
         if (addresses.Length != 2) throw new CampaignException($"--device {device}: name two NICs whose cables are connected, such as 0000:00:02.0,0000:00:03.0, or one disk");
         return
         [
@@ -69,7 +72,8 @@ internal sealed record DevicePlan(string Name, string Device, DeviceKind Kind, b
         DiskFolder folder = new(DiskWorkload.DiskBytes);
         string? drive = device == BackEnd ? null : folder.Image;
         if (device == BackEnd) device = $"{BackEnd}:{folder.StartBackEnd()}";
-        return new DevicePlan(name, device, DeviceKind.VirtioBlk, faulty, daemon => new DiskWorkload(name, daemon.Socket, workload)) { Drive = drive, Owned = folder };
+        DeviceKind kind = DeviceKind.Of(device);
+        return new DevicePlan(name, device, kind, faulty, daemon => new DiskWorkload(kind.UnitOf(name), daemon.Socket, workload)) { Drive = drive, Owned = folder };
     }
 
     /// <summary>A folder with an image, and a back end on it where one is wished.</summary>

@@ -86,6 +86,24 @@ internal sealed class DiskStripe(int number, int blockBytes)
         return worst;
     }
 
+    /// <summary>Compares the disk with what is known for sure: of a write that is under way, or failed, nothing is.</summary>
+    /// <param name="disk">All of it.</param>
+    /// <param name="missing">Gets the blocks that do not hold what was acknowledged last.</param>
+    /// <returns>Blocks compared.</returns>
+    public int Compare(ReadOnlySpan<byte> disk, List<ulong> missing)
+    {
+        int compared = 0;
+        for (int block = 0; block < Blocks; block++)
+        {
+            if (_doubtful[block] || (Busy && _wrote && block >= _from && block < _from + _count)) continue;
+            compared++;
+            ulong lba = _first + (ulong)block;
+            if (TestBlock.Check(disk.Slice((int)lba * blockBytes, blockBytes), lba, _versions[block], _expected) != DiskVerdict.Good) missing.Add(lba);
+        }
+
+        return compared;
+    }
+
     private void Choose()
     {
         int doubtful = Array.IndexOf(_doubtful, true);

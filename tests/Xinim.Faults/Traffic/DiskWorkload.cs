@@ -20,6 +20,7 @@ internal sealed class DiskWorkload : Workload
     private DiskStripe[] _stripes = [];
     private StreamCounts _tx;
     private StreamCounts _rx;
+    private int _blockBytes;
     private bool _scan;
     private int _turn;
     private double _credit;
@@ -36,6 +37,9 @@ internal sealed class DiskWorkload : Workload
     /// <summary>Bytes of a disk with blocks of 512 that has room for it.</summary>
     public static long DiskBytes => 1 << 20;
 
+    /// <summary>Of the disk, from its start on, that this client writes.</summary>
+    public long Bytes => (long)_stripes.Length * DiskStripe.Blocks * _blockBytes;
+
     protected override StreamCounts TxCounts => _tx;
 
     protected override StreamCounts RxCounts => _rx;
@@ -44,6 +48,16 @@ internal sealed class DiskWorkload : Workload
     {
         lock (Sync) _scan = true;
         return Await(() => !_scan && Array.TrueForAll(_stripes, stripe => stripe.IsScanned), limit);
+    }
+
+    /// <summary>Compares the first <see cref="Bytes"/> of the disk with what the client was told; when it has ended.</summary>
+    /// <returns>How many blocks could be compared, and those that differ.</returns>
+    public (int Count, IReadOnlyList<ulong> Missing) Compare(ReadOnlySpan<byte> disk)
+    {
+        List<ulong> missing = [];
+        int count = 0;
+        foreach (DiskStripe stripe in _stripes) count += stripe.Compare(disk, missing);
+        return (count, missing);
     }
 
     protected override void Live()
@@ -73,6 +87,7 @@ internal sealed class DiskWorkload : Workload
     {
         lock (Sync)
         {
+            _blockBytes = blockBytes;
             if (_stripes.Length == 0) _stripes = [.. Enumerable.Range(0, (int)_options.Window).Select(number => new DiskStripe(number, blockBytes))];
             foreach (DiskStripe stripe in _stripes) stripe.Reset();
         }

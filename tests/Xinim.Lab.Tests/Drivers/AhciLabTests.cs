@@ -3,6 +3,7 @@ using Xinim.Block.Clients;
 using Xinim.Block.Ports;
 using Xinim.Ipc.Protocols;
 using Xinim.Lab.Tests.Vfio;
+using Xinim.TestKit.Block;
 using Xunit;
 
 namespace Xinim.Lab.Tests.Drivers;
@@ -68,9 +69,7 @@ public sealed class AhciLabTests
             disk.Flush();
         }
 
-        LabDevice.Shell("modprobe", "ahci");
-        LabDevice.Shell("sh", "-c", $"[ -e /sys/bus/pci/devices/{Address}/driver ] || echo {Address} > /sys/bus/pci/drivers_probe");
-        using (FileStream linux = File.Open(LabDisk.NodeOf(Address, "sd_mod"), FileMode.Open, FileAccess.ReadWrite))
+        using (FileStream linux = File.Open(KernelDisk.Take(Address, LabProgram.Limit, "ahci", "sd_mod"), FileMode.Open, FileAccess.ReadWrite))
         {
             byte[] read = new byte[LabDisk.ChunkBytes];
             linux.Position = 65536 * 512;

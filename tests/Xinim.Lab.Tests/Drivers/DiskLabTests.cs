@@ -2,6 +2,7 @@ using System.Text;
 using Xinim.Block.Clients;
 using Xinim.Block.Ports;
 using Xinim.Lab.Tests.Vfio;
+using Xinim.TestKit.Block;
 using Xunit;
 
 namespace Xinim.Lab.Tests.Drivers;
@@ -66,7 +67,7 @@ public sealed class DiskLabTests
         }
 
         Assert.Equal("virtio-pci", LabDaemon.DriverOf(address));
-        string node = LabDisk.NodeOf(address, "virtio_blk");
+        string node = KernelDisk.Take(address, LabProgram.Limit, "virtio_blk");
         using (FileStream linux = File.Open(node, FileMode.Open, FileAccess.ReadWrite))
         {
             byte[] read = new byte[LabDisk.ChunkBytes];

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Xinim.Block.Clients;
 using Xinim.Block.Ports;
-using Xinim.Lab.Tests.Vfio;
 using Xunit;
 
 namespace Xinim.Lab.Tests.Drivers;
@@ -59,24 +58,6 @@ internal static class LabDisk
         byte[] bytes = new byte[ChunkBytes];
         for (int i = 0; i < bytes.Length; i++) bytes[i] = (byte)((i * 13) + (chunk * 31) + (i >> 8));
         return bytes;
-    }
-
-    /// <summary>The node of the first disk that Linux finds on a device; its name depends on which disk came first.</summary>
-    /// <param name="module">The module that makes disks of the device.</param>
-    public static string NodeOf(string address, string module)
-    {
-        LabDevice.Shell("modprobe", module);
-        long start = Stopwatch.GetTimestamp();
-        while (true)
-        {
-            // .../virtioN/block/vda or .../ataN/hostN/targetN:0:0/N:0:0:0/block/sda; links lead out of the device.
-            EnumerationOptions inside = new() { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint };
-            string? block = Directory.EnumerateDirectories($"/sys/bus/pci/devices/{address}/", "block", inside).Order(StringComparer.Ordinal).FirstOrDefault();
-            if (block is not null && Directory.GetDirectories(block) is [string disk, ..] && File.Exists($"/dev/{Path.GetFileName(disk)}")) return $"/dev/{Path.GetFileName(disk)}";
-            // The kernel looks for disks behind a controller in its own time.
-            Assert.True(Stopwatch.GetElapsedTime(start) < LabProgram.Limit, $"Linux finds no disk on {address}");
-            Thread.Yield();
-        }
     }
 
     /// <summary>The pool is smaller than what is to be written: waits until there is room.</summary>

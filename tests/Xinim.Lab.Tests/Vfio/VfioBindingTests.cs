@@ -1,5 +1,5 @@
-using Xinim.Lab.Tests.Drivers;
 using Xinim.Ipc;
+using Xinim.TestKit.Block;
 using Xinim.Vfio.Pci;
 using Xunit;
 
@@ -57,7 +57,7 @@ public sealed class VfioBindingTests
         LabDevice.Shell("modprobe", "virtio_blk");
         LabDevice.Shell("modprobe", "vfio-pci");
         PciFunction disk = new PciEnumerator().Enumerate().First(function => function.Identity is { Vendor: 0x1af4, Device: 0x1042 });
-        string node = LabDisk.NodeOf("0000:00:08.0", "virtio_blk");
+        string node = KernelDisk.Take("0000:00:08.0", LabProgram.Limit, "virtio_blk");
         LabDevice.Shell("mkfs.ext2", "-q", node);
         Directory.CreateDirectory("/run/xinim-disk");
         LabDevice.Shell("modprobe", "ext4");

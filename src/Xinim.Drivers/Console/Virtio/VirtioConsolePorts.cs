@@ -73,7 +73,7 @@ internal sealed class VirtioConsolePorts(string name, VirtioConsolePort[] all, u
     {
         if (port >= all.Length || !all[port].Present || all[port].Info.Incarnation != incarnation) throw new ArgumentException($"port {port} is not there any more");
         if (session == 0) throw new ArgumentException("session 0 is nobody's");
-        all[port].Open(session, dropStale: control is not null);
+        all[port].Open(session, dropStale: control is not null && !all[port].Info.Has(ConsolePortFlags.Console));
         control?.Send(port, ConsoleEvent.PortOpen, true);
     }
 
@@ -81,8 +81,8 @@ internal sealed class VirtioConsolePorts(string name, VirtioConsolePort[] all, u
     public void Close(uint port)
     {
         if (port >= all.Length || !all[port].IsOpen) return;
-        // First the device, so that what comes from now on is for nobody.
-        if (all[port].Present) control?.Send(port, ConsoleEvent.PortOpen, false);
+        // First the device, so that what comes from now on is for nobody. A console stays open: its buffers hold what comes until there is a client.
+        if (all[port].Present && !all[port].Info.Has(ConsolePortFlags.Console)) control?.Send(port, ConsoleEvent.PortOpen, false);
         all[port].Close();
     }
 
@@ -131,7 +131,10 @@ internal sealed class VirtioConsolePorts(string name, VirtioConsolePort[] all, u
         switch (message.Event)
         {
             case ConsoleEvent.DeviceRemove: port.Remove(); break;
-            case ConsoleEvent.ConsolePort: port.Info.Flags |= ConsolePortFlags.Console; break;
+            case ConsoleEvent.ConsolePort: // to be answered by PORT_OPEN [V §5.3.6.2.2]
+                port.Info.Flags |= ConsolePortFlags.Console;
+                control!.Send(port.Id, ConsoleEvent.PortOpen, true);
+                break;
             case ConsoleEvent.PortOpen when message.Value == 0: port.Info.Flags &= ~ConsolePortFlags.HostOpen; break;
             case ConsoleEvent.PortOpen when message.Value == 1: port.Info.Flags |= ConsolePortFlags.HostOpen; break;
             case ConsoleEvent.Resize when rest.Length >= 4: // struct virtio_console_resize [V §5.3.6.2]

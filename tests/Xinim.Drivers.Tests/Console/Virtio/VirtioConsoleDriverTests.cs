@@ -25,7 +25,7 @@ public sealed class VirtioConsoleDriverTests
         bench.Say(1, ConsoleEvent.ConsolePort, 1);
         bench.Say(1, ConsoleEvent.PortOpen, 1);
         bench.Say(1, ConsoleEvent.Resize, 0, 132, 0, 43, 0);
-        Assert.Equal((1u, ConsoleEvent.PortReady, (ushort)1), Assert.Single(bench.Told()));
+        Assert.Equal([(1u, ConsoleEvent.PortReady, (ushort)1), (1u, ConsoleEvent.PortOpen, (ushort)1)], bench.Told());
         ConsolePortInfo port = bench.Ports[1];
         Assert.Equal(("org.xinim.0", (ushort)132, (ushort)43), (port.Name.ToString(), port.Columns, port.Rows));
         Assert.Equal(ConsolePortFlags.Present | ConsolePortFlags.Console | ConsolePortFlags.HostOpen, port.Flags);
@@ -148,6 +148,39 @@ public sealed class VirtioConsoleDriverTests
         Assert.Empty(bench.Told());
         Assert.Throws<ArgumentException>(() => bench.Driver.Open(2, 1, 1));
         Assert.Throws<ArgumentException>(() => bench.Driver.Open(1, 2, 1));
+    }
+
+    [Fact]
+    public void A_console_is_open_from_its_nomination_on_and_keeps_what_comes_for_the_next_client()
+    {
+        using ConsoleBench bench = ConsoleBench.Started(1);
+        bench.Say(1, ConsoleEvent.ConsolePort, 1);
+        Assert.Equal((1u, ConsoleEvent.PortOpen, (ushort)1), Assert.Single(bench.Told()));
+        bench.Put(Rx1, "early "u8);
+        using FakeConsoleClient client = bench.Open(1);
+        bench.Put(Rx1, "and late"u8);
+        client.Serve(bench.Driver, 1);
+        Assert.Equal("early and late", Encoding.ASCII.GetString([.. client.Received]));
+        _ = bench.Told();
+
+        bench.Put(Rx1, "left unread"u8);
+        bench.Driver.Close(1);
+        Assert.Empty(bench.Told());
+        bench.Put(Rx1, "for the next"u8);
+        using FakeConsoleClient next = bench.Open(1, session: 2);
+        next.Serve(bench.Driver, 1);
+        Assert.Equal("for the next", Encoding.ASCII.GetString([.. next.Received]));
+    }
+
+    [Fact]
+    public void What_comes_for_a_port_that_is_no_console_while_nobody_has_it_open_is_dropped()
+    {
+        using ConsoleBench bench = ConsoleBench.Started(1);
+        bench.Put(Rx1, "for nobody"u8);
+        using FakeConsoleClient client = bench.Open(1);
+        bench.Put(Rx1, "for it"u8);
+        client.Serve(bench.Driver, 1);
+        Assert.Equal("for it", Encoding.ASCII.GetString([.. client.Received]));
     }
 
     [Fact]
