@@ -41,6 +41,6 @@ internal sealed class FaultyController : IBlockController
 
         public BlockHealth Health => _inner.Health;
 
-        public void SetPower(BlockPower mode) => _inner.SetPower(mode);
+        public void Run(BlockVerb verb) => _inner.Run(verb);
     }
 }
