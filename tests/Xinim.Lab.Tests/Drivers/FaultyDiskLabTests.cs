@@ -14,7 +14,7 @@ public sealed class FaultyDiskLabTests
 {
     public const string Address = "0000:00:14.0", Healthy = "0000:00:06.0";
 
-    // Sectors of add_faulty_disks (scripts/lab/machine.sh).
+    // Sectors of add_faulty_disks (scripts/lab/machine.sh). Those that fail once do so for whoever comes first: nobody loads Linux's own driver in this guest.
     private const ulong BadRead = 2048, BadWrite = 4096, QueuedReadOnce = 6144, QueuedWriteOnce = 8192, PlainReadOnce = 10240, PlainWriteOnce = 12288;
 
     public FaultyDiskLabTests() => LabDevice.RequireLab();
