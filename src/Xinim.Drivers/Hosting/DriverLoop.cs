@@ -135,7 +135,7 @@ internal abstract class DriverLoop<TRings> : ServiceLoop
 
         if (regions.Exists(region => region.Id == _work.Id)) throw new ArgumentException($"region {_work.Id} is the driver's own");
         BufferTable buffers = new(grants, regions);
-        unit.Attach(new AttachedClient<TRings>(message, what, Events, OpenRings), buffers);
+        unit.Attach(new AttachedClient<TRings>(message, what, Events, OpenRings), what, buffers);
         FindAttached();
     }
 

@@ -27,5 +27,7 @@ internal sealed class NetworkUnit(INetworkDriver driver, VitalSigns signs) : Ser
         return driver.TxBusy;
     }
 
+    protected override void Prepare(in AttachMessage what) => driver.Prepare(what.Wishes);
+
     protected override void OnDetached() => _sampler.Forget();
 }

@@ -13,6 +13,11 @@ public interface INetworkDriver : IDeviceDriver
     /// <summary>Resets the device and brings it up, interrupts off, receive and transmit on with empty rings.</summary>
     NetworkDeviceInfo Start();
 
+    /// <summary>A client is about to be attached. What the device cannot do is passed over; without a call of this nothing is wished for.</summary>
+    void Prepare(NetworkWishes wishes)
+    {
+    }
+
     /// <summary>Gives frames to the device as long as there is room for whole ones. Wrong requests are not given; they come back from <see cref="TxReturn"/> with <see cref="NetFlags.Rejected"/>.</summary>
     /// <returns>Buffers taken from the ring.</returns>
     uint TxProvide(RingConsumer<NetBuffer> submitted);

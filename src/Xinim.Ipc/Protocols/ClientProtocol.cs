@@ -106,6 +106,8 @@ public struct OpenNetworkMessage
 
     /// <summary>Buffers on the receive rings, a power of two.</summary>
     public uint RxCapacity;
+
+    public NetworkWishes Wishes;
 }
 
 /// <summary>What a client got.</summary>

@@ -140,6 +140,9 @@ public struct AttachMessage
 
     /// <summary>Valid entries of <see cref="Regions"/> and of <see cref="Grants"/>.</summary>
     public uint Count;
+
+    /// <summary>Of a NIC's client.</summary>
+    public NetworkWishes Wishes;
     public RegionList Regions;
     public GrantList Grants;
 

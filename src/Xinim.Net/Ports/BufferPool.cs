@@ -63,6 +63,9 @@ internal sealed class BufferPool
 
     public Span<byte> Memory(uint slot) => _region.Slice(((long)slot * _stride) + Headroom, (int)_bufferBytes);
 
+    /// <summary>Bytes from <paramref name="lead"/> bytes before the buffer on.</summary>
+    public Span<byte> Memory(uint slot, int lead, int length) => _region.Slice(((long)slot * _stride) + Headroom - lead, length);
+
     /// <summary>Notes that the driver is to hold the buffer, and completes its request.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ref readonly NetBuffer Post(uint slot, ref NetBuffer request, bool startsFrame)

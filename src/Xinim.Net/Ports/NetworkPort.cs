@@ -25,6 +25,7 @@ public sealed partial class NetworkPort : IDisposable
     private const int SpinLooks = 64;
     private const int SpinPause = 4;
     private const int LooksPerYield = 8;
+    private const uint LeastLargeBuffers = 64;
 
     private readonly DaemonConnection _control;
     private readonly SharedRegion _txRegion;
@@ -34,6 +35,8 @@ public sealed partial class NetworkPort : IDisposable
     private readonly BufferPool _tx;
     private readonly BufferPool _rx;
     private readonly uint _rxBytes;
+    private readonly bool _large;
+    private readonly FrameSegments[] _segments;
     private readonly StallWatch _stall;
     private readonly LateFrames _late = new();
     private SharedRegion _ringRegion;
@@ -59,6 +62,8 @@ public sealed partial class NetworkPort : IDisposable
         _tx = new BufferPool(_txRegion, what.TxGrant, options.TxBuffers, options.BufferBytes);
         _rx = new BufferPool(_rxRegion, what.RxGrant, options.RxBuffers, options.BufferBytes);
         _rxBytes = options.BufferBytes;
+        _large = options.LargeReceive;
+        _segments = new FrameSegments[options.RxBuffers];
         _stall = new StallWatch(options.StallLimit);
         Info = what.Info;
         Link = Info.Link;
@@ -96,6 +101,7 @@ public sealed partial class NetworkPort : IDisposable
     public static NetworkPort Open(string device, NetworkPortOptions? options = null, string? socket = null)
     {
         options ??= new NetworkPortOptions();
+        if (options.LargeReceive && options.RxBuffers < LeastLargeBuffers) throw new NetworkPortException($"{options.RxBuffers} receive buffers; large frames need {LeastLargeBuffers}");
         if (Encoding.UTF8.GetByteCount(device) > FixedText.Bytes) throw new NetworkPortException($"there is no device '{device}'");
         DaemonConnection control = DaemonConnection.Connect(socket, options.AnswerLimit, reason => new NetworkPortException(reason));
         try
@@ -107,6 +113,7 @@ public sealed partial class NetworkPort : IDisposable
                 RxPoolBytes = BufferPool.BytesOf(options.RxBuffers, options.BufferBytes),
                 TxCapacity = options.TxBuffers,
                 RxCapacity = options.RxBuffers,
+                Wishes = options.LargeReceive ? NetworkWishes.LargeReceive : NetworkWishes.None,
             };
             using ChannelMessage opened = control.Open(ClientMessage.OpenNetwork, wish);
             return new NetworkPort(control, opened, options);
@@ -162,46 +169,6 @@ public sealed partial class NetworkPort : IDisposable
         _queuedTx -= _wholeTx;
         _wholeTx = _queuedRx = 0;
         rings.Driver.Ring();
-    }
-
-    /// <summary>
-    /// Takes received frames, whole ones only: a frame of several pieces comes with all of them or, where its driver died over it, not
-    /// at all. The caller gives each piece back with <see cref="Recycle"/>.
-    /// </summary>
-    /// <param name="into">Room for the pieces of the longest frame at least.</param>
-    /// <returns>How many pieces.</returns>
-    public uint Receive(Span<ReceivedBuffer> into)
-    {
-        if (!_late.IsEmpty) return _late.Take(into);
-        if (_rings is not { } rings)
-        {
-            Recover();
-            return 0;
-        }
-
-        try
-        {
-            uint count = ReceiveFrom(rings, into);
-            if (count == 0 && rings.IsClosed) Recover();
-            return count;
-        }
-        catch (RingException nonsense)
-        {
-            Distrust(nonsense.Message);
-            return 0;
-        }
-    }
-
-    /// <summary>The bytes of a received piece, until it is recycled.</summary>
-    public ReadOnlySpan<byte> Data(in ReceivedBuffer piece) => _rx.Memory(piece.Slot)[..(int)piece.Length];
-
-    /// <summary>Queues a received buffer for the next frame; <see cref="Flush"/> hands it over.</summary>
-    public void Recycle(uint slot)
-    {
-        NetBuffer request = new() { Length = _rxBytes, Flags = _rxHeadroom };
-        ref readonly NetBuffer posted = ref _rx.Post(slot, ref request, startsFrame: true);
-        if (_rings is not { } rings || !HasRoom(rings.Free, _queuedRx)) return;
-        rings.Free[_queuedRx++] = posted;
     }
 
     /// <summary>Collects sent buffers.</summary>
@@ -335,52 +302,5 @@ public sealed partial class NetworkPort : IDisposable
         _tx.Return(slot);
         if ((buffer.Flags & NetFlags.Rejected) != 0) RejectedFrames++;
         else if ((buffer.Flags & NetFlags.More) == 0) SentFrames++;
-    }
-
-    private uint ReceiveFrom(NetworkRings.ClientEnd rings, Span<ReceivedBuffer> into)
-    {
-        uint count = rings.Received.Peek((uint)into.Length);
-        int kept = 0, whole = 0;
-        uint read = 0;
-        for (uint i = 0; i < count; i++)
-        {
-            NetBuffer buffer = rings.Received.Read(i);
-            if (!_rx.TryTake(buffer.Cookie, out uint slot) || buffer.Length > _rxBytes)
-            {
-                // What came before the nonsense is delivered; the next look finds it first.
-                if (whole != 0) break;
-                PutBack(into[..kept]);
-                throw NotHeld(buffer);
-            }
-
-            into[kept++] = new ReceivedBuffer(slot, buffer.Length, buffer.Flags, buffer.VlanTag);
-            bool nothing = (buffer.Flags & (NetFlags.Unused | NetFlags.Rejected)) != 0;
-            if (!nothing && (buffer.Flags & NetFlags.More) != 0) continue;
-            while (nothing && kept > whole) Recycle(into[--kept].Slot);
-            whole = kept;
-            read = i + 1;
-        }
-
-        _partialRx = (uint)(kept - whole);
-        if (_partialRx != 0) PutBack(into[whole..kept]);
-        if (count != 0 && _partialRx == into.Length) ThrowTooLong(into.Length);
-        rings.Received.Release(read);
-        return (uint)whole;
-    }
-
-    /// <summary>Too little room is the caller's fault, unless it was enough for the longest frame that the device can have.</summary>
-    private void ThrowTooLong(int room)
-    {
-        string what = $"the driver returned a frame of more than {room} pieces";
-        if (room > Info.MaxFrame / Math.Max(Info.RxBufferBytes, 1)) throw new RingException(what);
-        throw new NetworkPortException(what);
-    }
-
-    private static RingException NotHeld(in NetBuffer buffer) => new($"the driver returned buffer {buffer.Cookie} with {buffer.Length} bytes, which it does not hold");
-
-    /// <summary>Pieces of a frame that is not whole yet are looked at again next time; until then the driver can still die and leave it so.</summary>
-    private void PutBack(ReadOnlySpan<ReceivedBuffer> pieces)
-    {
-        foreach (ReceivedBuffer piece in pieces) _rx.Untake(piece.Slot);
     }
 }

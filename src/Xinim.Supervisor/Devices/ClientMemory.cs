@@ -11,7 +11,8 @@ namespace Xinim.Supervisor.Devices;
 /// <param name="Pools">Its memory, at most <see cref="AttachMessage.MaxRegions"/> pieces, in the order in which it receives them.</param>
 /// <param name="Rings">Slots; the generation is filled in.</param>
 /// <param name="MakeRings">Makes the class's rings of a shape.</param>
-internal sealed record MemoryPlan(IReadOnlyList<PoolPlan> Pools, RingShape Rings, Func<RingShape, SharedRegion> MakeRings);
+/// <param name="Wishes">Of a NIC's client.</param>
+internal sealed record MemoryPlan(IReadOnlyList<PoolPlan> Pools, RingShape Rings, Func<RingShape, SharedRegion> MakeRings, NetworkWishes Wishes = NetworkWishes.None);
 
 /// <summary>One piece of a client's memory.</summary>
 /// <param name="Name">For the status.</param>
@@ -78,7 +79,7 @@ internal sealed class ClientMemory : IDisposable
     /// <summary>What the driver is told.</summary>
     public (AttachMessage Message, SafeFileHandle[] Handles) ForDriver()
     {
-        AttachMessage message = new() { Rings = Shape, RingsBytes = RingsBytes, Count = (uint)_pools.Count };
+        AttachMessage message = new() { Rings = Shape, RingsBytes = RingsBytes, Count = (uint)_pools.Count, Wishes = _plan.Wishes };
         for (int i = 0; i < _pools.Count; i++)
         {
             ClientPool pool = _pools[i];

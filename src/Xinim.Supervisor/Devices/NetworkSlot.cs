@@ -68,7 +68,8 @@ internal sealed class NetworkSlot : UnitsSlot
                 new PoolPlan("receive pool", "xinim-net-rx", wish.RxPoolBytes, RegionAccess.ReadWrite),
             ],
             new RingShape(wish.TxCapacity, wish.RxCapacity, 0),
-            shape => NetworkRings.Create(shape.TxCapacity, shape.RxCapacity, shape.Generation));
+            shape => NetworkRings.Create(shape.TxCapacity, shape.RxCapacity, shape.Generation),
+            wish.Wishes);
         if (!IsRing(wish.TxCapacity) || !IsRing(wish.RxCapacity))
             return $"ring capacities {wish.TxCapacity} and {wish.RxCapacity}: powers of two from 2 to {NetworkRings.MaxCapacity} are allowed";
         if (wish.TxPoolBytes == 0 || wish.RxPoolBytes == 0) return "a pool of 0 bytes; both pools need memory";

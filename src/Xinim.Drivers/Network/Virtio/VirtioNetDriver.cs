@@ -32,6 +32,7 @@ public sealed class VirtioNetDriver : INetworkDriver
     private VirtioNetAnnouncement? _announcement;
     private MacAddress _mac;
     private NetworkStatistics _sums;
+    private NetworkWishes _wishes;
     private ulong _interrupts;
 
     /// <exception cref="ArgumentException">An option is unknown or out of range.</exception>
@@ -97,7 +98,19 @@ public sealed class VirtioNetDriver : INetworkDriver
             SumWithLength = 1,
             TxHeadroom = _queues!.Tx.Headroom,
             RxHeadroom = _queues.Rx.Headroom,
+            Able = Able,
         };
+    }
+
+    /// <summary>What the device is to do for a client is negotiated, once for all that follow with the same wishes.</summary>
+    public void Prepare(NetworkWishes wishes)
+    {
+        if (wishes != NetworkWishes.None) wishes &= Able;
+        if (wishes == _wishes) return;
+        _wishes = wishes;
+        _sums = Statistics;
+        _queues = null;
+        BringUp();
     }
 
     public void Attach(BufferTable buffers)
@@ -159,7 +172,8 @@ public sealed class VirtioNetDriver : INetworkDriver
     public void OnTimer()
     {
         LookAtDevice();
-        _queues!.Tx.CheckProgress(excused: Link.Up == 0);
+        _queues!.Rx.CheckProgress();
+        _queues.Tx.CheckProgress(excused: Link.Up == 0);
     }
 
     public void SetFilters(in NetworkFilters filters)
@@ -207,7 +221,7 @@ public sealed class VirtioNetDriver : INetworkDriver
     /// <summary>[V §3.1.1], with step 7 for network devices [V §5.1.5].</summary>
     private void BringUp()
     {
-        _device.Negotiate(offered => VirtioNetFeatures.Choose(offered, _options) | _options.QueueFeatures);
+        _device.Negotiate(offered => VirtioNetFeatures.Choose(offered, _options, _wishes) | _options.QueueFeatures);
         _arena.Reset();
         _mac = _options.Mac ?? _config.ReadMac() ?? MadeUpMac(_transport.Name);
         _filters.LimitFrame(LargestFrame());
@@ -247,6 +261,11 @@ public sealed class VirtioNetDriver : INetworkDriver
         queues.Rx.MaxFrame = queues.Tx.MaxFrame = _filters.MaxFrame;
         queues.Rx.ReportChecksums = _filters.ReportChecksums && _device.Has(VirtioNetFeatures.GuestChecksum);
     }
+
+    /// <summary>Large frames need a queue that holds the largest: two entries a buffer.</summary>
+    private NetworkWishes Able
+        => (_device.Offered & VirtioNetFeatures.MergeBuffers) != 0 && _device.SizeOf(VirtioNetQueues.RxNumber, _options.RxDescriptors) >= 2 * VirtioNetRx.MaxPieces
+            ? NetworkWishes.LargeReceive : NetworkWishes.None;
 
     private NetFlags Offloads()
     {

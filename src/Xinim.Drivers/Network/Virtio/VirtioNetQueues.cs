@@ -32,11 +32,7 @@ internal sealed record VirtioNetQueues(VirtioNetRx Rx, VirtioNetTx Tx)
     private static VirtioNetQueues Make<TQueue>(VirtioDevice device, DmaArena arena, VirtioNetOptions options, NetFlags offloads)
         where TQueue : struct, IVirtQueue
         => new(
-            new VirtioNetRxQueue<TQueue>(device.MakeQueue<TQueue>(arena, RxNumber, options.RxDescriptors, VirtioNetRx.MaxBuffers + 1), arena)
-            {
-                // What a header can say without GUEST_CSUM is nothing that anybody reads [V §5.1.6.4].
-                Headroom = options.Headroom && !device.Has(VirtioNetFeatures.GuestChecksum) ? VirtioNetHeader.Bytes : (ushort)0,
-            },
+            MakeRx(device, arena, device.MakeQueue<TQueue>(arena, RxNumber, options.RxDescriptors, VirtioNetRx.MaxBuffers + 1), options),
             new VirtioNetTxQueue<TQueue>(device.MakeQueue<TQueue>(arena, TxNumber, options.TxDescriptors, VirtioNetTx.MaxBuffers + 1), arena)
             {
                 Headroom = options.Headroom ? VirtioNetHeader.Bytes : (ushort)0,
@@ -44,4 +40,14 @@ internal sealed record VirtioNetQueues(VirtioNetRx Rx, VirtioNetTx Tx)
                 LateInterrupts = device.Has(VirtioFeatures.EventIndex),
                 CutsUdp = device.Has(VirtioNetFeatures.HostUso),
             });
+
+    private static VirtioNetRx MakeRx<TQueue>(VirtioDevice device, DmaArena arena, TQueue queue, VirtioNetOptions options)
+        where TQueue : struct, IVirtQueue
+        => device.Has(VirtioNetFeatures.MergeBuffers)
+            ? new VirtioNetMergedRxQueue<TQueue>(queue, arena, device.Features)
+            : new VirtioNetRxQueue<TQueue>(queue, arena)
+            {
+                // What a header can say without GUEST_CSUM is nothing that anybody reads [V §5.1.6.4].
+                Headroom = options.Headroom && !device.Has(VirtioNetFeatures.GuestChecksum) ? VirtioNetHeader.Bytes : (ushort)0,
+            };
 }
