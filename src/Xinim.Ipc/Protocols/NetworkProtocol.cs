@@ -36,6 +36,9 @@ public struct NetworkDeviceInfo
     /// <summary>Bytes that the device writes before each received frame: with <see cref="NetFlags.Headroom"/> into the same piece of memory. 0: none.</summary>
     public ushort RxHeadroom;
 
+    /// <summary>Pairs of queues that a client can have.</summary>
+    public uint MaxPairs;
+
     /// <summary>What clients may wish for.</summary>
     public NetworkWishes Able;
 }

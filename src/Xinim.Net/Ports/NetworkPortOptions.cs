@@ -1,6 +1,6 @@
 namespace Xinim.Net.Ports;
 
-/// <summary>How much memory a client holds for a NIC.</summary>
+/// <summary>How much memory a client holds for a NIC; with several pairs of queues, for each of them.</summary>
 public sealed record NetworkPortOptions
 {
     /// <summary>Buffers to send from, a power of two.</summary>

@@ -31,7 +31,9 @@ internal sealed class ClientMemory : IDisposable
     private readonly GrantTable _grants = new();
     private readonly List<ClientPool> _pools = [];
     private readonly SafeFileHandle _driverBell = Descriptor.CreateEvent();
-    private readonly SafeFileHandle _clientBell = Descriptor.CreateEvent();
+
+    /// <summary>One for each pair of queues of a NIC.</summary>
+    private readonly SafeFileHandle[] _clientBells;
     private SharedRegion? _rings;
 
     /// <exception cref="Ipc.LinuxException">No memory, or the IOMMU takes no more.</exception>
@@ -39,6 +41,7 @@ internal sealed class ClientMemory : IDisposable
     {
         _backend = backend;
         _plan = plan;
+        _clientBells = [.. Enumerable.Range(0, (int)plan.Rings.Pairs).Select(_ => Descriptor.CreateEvent())];
         try
         {
             foreach (PoolPlan pool in plan.Pools) Add(pool);
@@ -73,7 +76,7 @@ internal sealed class ClientMemory : IDisposable
     {
         if (_rings is null) return;
         RingRegion.Close(_rings);
-        Descriptor.Signal(_clientBell);
+        foreach (SafeFileHandle bell in _clientBells) Descriptor.Signal(bell);
     }
 
     /// <summary>What the driver is told.</summary>
@@ -87,11 +90,11 @@ internal sealed class ClientMemory : IDisposable
             message.Grants[i] = pool.Grant;
         }
 
-        return (message, [_rings!.Handle, _driverBell, _clientBell]);
+        return (message, [_rings!.Handle, _driverBell, .. _clientBells]);
     }
 
     /// <summary>What the client gets at first; of later generations it needs only the rings.</summary>
-    public SafeFileHandle[] HandlesForClient(bool first) => first ? [.. _pools.Select(pool => pool.Region.Handle), _rings!.Handle, _clientBell, _driverBell] : [_rings!.Handle];
+    public SafeFileHandle[] HandlesForClient(bool first) => first ? [.. _pools.Select(pool => pool.Region.Handle), _rings!.Handle, _clientBells[0], _driverBell, .. _clientBells[1..]] : [_rings!.Handle];
 
     /// <summary>
     /// Takes the memory from the device and frees it. Only when the driver has given it up or the device is quiet. A mapping that stays does
@@ -108,7 +111,7 @@ internal sealed class ClientMemory : IDisposable
             foreach (ClientPool pool in _pools) pool.Region.Dispose();
             _rings?.Dispose();
             _driverBell.Dispose();
-            _clientBell.Dispose();
+            foreach (SafeFileHandle bell in _clientBells) bell.Dispose();
         }
     }
 

@@ -44,7 +44,7 @@ public sealed class FakeNetworkClient : IDisposable
     {
         const uint generation = 1;
         RingShape shape = new(txCapacity, rxCapacity, generation);
-        _rings = NetworkRings.Create(txCapacity, rxCapacity, generation);
+        _rings = NetworkRings.Create(shape);
         Driver = new NetworkRings.DriverEnd(_rings, shape, _event, _event);
         Client = new NetworkRings.ClientEnd(_rings, shape, _event, _event);
         TxPool = map("tx-pool", (long)txCapacity * Stride, RegionAccess.Read);

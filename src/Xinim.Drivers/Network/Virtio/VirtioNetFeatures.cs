@@ -57,6 +57,9 @@ internal static class VirtioNetFeatures
     /// <summary>The device can ask for a gratuitous packet.</summary>
     public const VirtioFeatures Announce = (VirtioFeatures)(1ul << 21);
 
+    /// <summary>There are several pairs of queues.</summary>
+    public const VirtioFeatures MultiQueue = (VirtioFeatures)(1ul << 22);
+
     /// <summary>The control queue sets the address.</summary>
     public const VirtioFeatures ControlMac = (VirtioFeatures)(1ul << 23);
 
@@ -72,6 +75,9 @@ internal static class VirtioNetFeatures
     /// <summary>The device cuts UDP into datagrams.</summary>
     public const VirtioFeatures HostUso = (VirtioFeatures)(1ul << 56);
 
+    /// <summary>Frames are spread over pairs of queues by a hash.</summary>
+    public const VirtioFeatures Rss = (VirtioFeatures)(1ul << 60);
+
     /// <summary>The configuration has speed and duplex.</summary>
     public const VirtioFeatures SpeedDuplex = (VirtioFeatures)(1ul << 63);
 
@@ -81,13 +87,14 @@ internal static class VirtioNetFeatures
     /// <summary>What the driver takes of what a device offers: nothing without what it depends on [V §5.1.3.1].</summary>
     /// <param name="options">VLAN filter, receive checksums and coalescing are choices.</param>
     /// <param name="wishes">The client's.</param>
-    public static VirtioFeatures Choose(VirtioFeatures offered, VirtioNetOptions options, NetworkWishes wishes)
+    /// <param name="pairs">Of queues that it has.</param>
+    public static VirtioFeatures Choose(VirtioFeatures offered, VirtioNetOptions options, NetworkWishes wishes, int pairs)
     {
         VirtioFeatures wanted = Mtu | Mac | Status | SpeedDuplex | Checksum;
         if ((offered & Checksum) != 0) wanted |= HostTso4 | HostTso6 | HostUso;
         if ((wishes & NetworkWishes.LargeReceive) != 0) wanted |= ChooseLarge(offered, options);
         if ((offered & ControlQueue) == 0) return wanted;
-        wanted |= ControlQueue | ControlReceive | ControlMac | (options.VlanFilter ? ControlVlan : VirtioFeatures.None);
+        wanted |= ControlQueue | ControlReceive | ControlMac | MultiQueue | (pairs > 1 ? Rss : VirtioFeatures.None) | (options.VlanFilter ? ControlVlan : VirtioFeatures.None);
         if ((offered & Status) != 0) wanted |= Announce;
         if (options.CoalesceMicroseconds != 0) wanted |= Coalescing;
         // Frames without a checksum come only while somebody wants them: both or neither.

@@ -75,11 +75,14 @@ internal sealed class VirtioNetBench : IDisposable
     /// <summary>The client's.</summary>
     public NetworkWishes Wishes { get; init; }
 
+    /// <summary>Of queues that the client has.</summary>
+    public int Pairs { get; init; } = 1;
+
     /// <summary>Starts the driver and gives it the client's buffers.</summary>
     public VirtioNetBench Started(uint post = 0)
     {
         _ = Driver.Start();
-        Driver.Prepare(Wishes);
+        Driver.Prepare(Pairs, Wishes);
         Driver.Attach(Client.Buffers);
         if (post != 0) Client.Post(post);
         Poll();
@@ -193,12 +196,15 @@ internal sealed class VirtioNetBench : IDisposable
     private void OnNotify(ushort queue)
     {
         if (queue == Tx && TransmitAtOnce) Transmit();
-        if (queue == ControlNumber) Obey();
+        if (queue == ControlAt) Obey();
     }
+
+    /// <summary>It follows all pairs that there are [V §5.1.2].</summary>
+    private ushort ControlAt => (Model.Accepted & VirtioNetFeatures.MultiQueue) != 0 ? (ushort)(2 * Model.Config[8]) : ControlNumber;
 
     private void Obey()
     {
-        DeviceQueue queue = Model.Queue(ControlNumber)!;
+        DeviceQueue queue = Model.Queue(ControlAt)!;
         while (queue.Pop() is { } chain)
         {
             byte[] bytes = chain.Read(Model.Dma);
@@ -209,6 +215,6 @@ internal sealed class VirtioNetBench : IDisposable
         }
 
         queue.WantNotifications(true);
-        _ = Model.Flush(ControlNumber);
+        _ = Model.Flush(ControlAt);
     }
 }

@@ -208,8 +208,8 @@ public sealed class VirtioNetMergedTests
         Assert.Single(bench.Client.TakeReceived());
         bench.Driver.Detach();
         int resets = bench.Model.Resets;
-        bench.Driver.Prepare(NetworkWishes.LargeReceive);
-        bench.Driver.Prepare(NetworkWishes.LargeReceive);
+        bench.Driver.Prepare(1, NetworkWishes.LargeReceive);
+        bench.Driver.Prepare(1, NetworkWishes.LargeReceive);
         Assert.Equal(resets + 1, bench.Model.Resets);
         bench.Driver.Attach(bench.Client.Buffers);
         bench.Client.Post(8, first: 100);
@@ -222,7 +222,7 @@ public sealed class VirtioNetMergedTests
         ulong switched = BitConverter.ToUInt64(bench.Commands.Last(command => command.Class == 5).Data);
         Assert.Equal((ulong)VirtioNetFeatures.GuestOffloads, switched);
         bench.Driver.Detach();
-        bench.Driver.Prepare(NetworkWishes.None);
+        bench.Driver.Prepare(1, NetworkWishes.None);
         Assert.Equal(VirtioFeatures.None, bench.Model.Accepted & VirtioNetFeatures.MergeBuffers);
         bench.AssertClean();
     }
@@ -246,7 +246,7 @@ public sealed class VirtioNetMergedTests
     {
         using VirtioNetBench bench = New(new VirtioNetOptions { RxDescriptors = 64 });
         Assert.Equal(NetworkWishes.None, bench.Driver.Start().Able);
-        bench.Driver.Prepare(NetworkWishes.LargeReceive);
+        bench.Driver.Prepare(1, NetworkWishes.LargeReceive);
         Assert.Equal(VirtioFeatures.None, bench.Model.Accepted & VirtioNetFeatures.MergeBuffers);
         using VirtioNetBench able = New();
         Assert.Equal(NetworkWishes.LargeReceive, able.Driver.Start().Able);
