@@ -13,7 +13,7 @@ public sealed class RingFaultTests
     public void Offsets_are_those_of_the_rings()
     {
         const uint Tx = 8, Rx = 16;
-        using SharedRegion region = NetworkRings.Create(Tx, Rx, 1);
+        using SharedRegion region = NetworkRings.Create(new RingShape(Tx, Rx, 1));
         using SafeFileHandle bell = Descriptor.CreateEvent();
         NetworkRings.ClientEnd client = new(region, new RingShape(Tx, Rx, 1), bell, bell);
         NetworkRings.DriverEnd driver = new(region, new RingShape(Tx, Rx, 1), bell, bell);

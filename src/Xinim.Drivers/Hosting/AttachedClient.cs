@@ -12,17 +12,17 @@ internal sealed class AttachedClient<TRings> : IDisposable
 {
     private readonly SharedRegion _memory;
     private readonly SafeFileHandle _own;
-    private readonly SafeFileHandle _peer;
+    private readonly SafeFileHandle[] _peers;
     private readonly IDisposable _watch;
 
     /// <param name="message">Attach, whose handles are taken.</param>
-    /// <param name="open">Attaches to the rings: memory, shape, the driver's doorbell, the client's.</param>
-    public AttachedClient(ChannelMessage message, in AttachMessage what, EventLoop loop, Func<SharedRegion, RingShape, SafeFileHandle, SafeFileHandle, TRings> open)
+    /// <param name="open">Attaches to the rings: memory, shape, the driver's doorbell, the client's, as many as there are pairs of queues.</param>
+    public AttachedClient(ChannelMessage message, in AttachMessage what, EventLoop loop, Func<SharedRegion, RingShape, SafeFileHandle, SafeFileHandle[], TRings> open)
     {
         _memory = SharedRegion.Open(message.TakeHandle(0), what.RingsBytes, RegionAccess.ReadWrite);
         _own = message.TakeHandle(1);
-        _peer = message.TakeHandle(2);
-        Rings = open(_memory, what.Rings, _own, _peer);
+        _peers = [.. Enumerable.Range(2, message.HandleCount - 2).Select(message.TakeHandle)];
+        Rings = open(_memory, what.Rings, _own, _peers);
         _watch = loop.Watch(_own, Rings.Own.TakeSignal);
     }
 
@@ -32,7 +32,7 @@ internal sealed class AttachedClient<TRings> : IDisposable
     {
         _watch.Dispose();
         _own.Dispose();
-        _peer.Dispose();
+        foreach (SafeFileHandle peer in _peers) peer.Dispose();
         _memory.Dispose();
     }
 }

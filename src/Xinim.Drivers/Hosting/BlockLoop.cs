@@ -27,7 +27,7 @@ internal sealed class BlockLoop : DriverLoop<BlockRings.DriverEnd>
         return MemoryMarshal.AsBytes<BlockUnitInfo>(Array.ConvertAll(_units, unit => unit.Info)).ToArray();
     }
 
-    protected override BlockRings.DriverEnd OpenRings(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle peer) => new(memory, shape, own, peer);
+    protected override BlockRings.DriverEnd OpenRings(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle[] peers) => new(memory, shape, own, peers[0]);
 
     protected override void StopIntake()
     {

@@ -25,7 +25,7 @@ internal abstract class DriverLoop<TRings> : ServiceLoop
         : base(setup, driver) => _work = setup.Work;
 
     /// <summary>Attaches to a client's rings.</summary>
-    protected abstract TRings OpenRings(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle peer);
+    protected abstract TRings OpenRings(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle[] peers);
 
     /// <inheritdoc cref="ServiceLoop.Obey"/>
     protected abstract bool TryObey(ChannelMessage message);
@@ -80,7 +80,7 @@ internal abstract class DriverLoop<TRings> : ServiceLoop
 
     protected sealed override void OnDrained()
     {
-        foreach (ServedUnit<TRings> unit in _attached) unit.Client!.Rings.Client.Ring();
+        foreach (ServedUnit<TRings> unit in _attached) unit.Client!.Rings.WakeClient();
     }
 
     protected sealed override void DropClients()
@@ -123,6 +123,7 @@ internal abstract class DriverLoop<TRings> : ServiceLoop
         if (unit.Client is not null) throw new ArgumentException("a client is attached already");
         if (unit.Problem is { } problem) throw new ArgumentException(problem);
         AttachMessage what = message.Get<AttachMessage>();
+        if (message.HandleCount != 2 + what.Rings.Pairs) throw new ArgumentException($"{message.HandleCount} descriptors for {what.Rings.Pairs} pairs of queues");
         if (what.Count > AttachMessage.MaxRegions) throw new ArgumentException($"{what.Count} grants; {AttachMessage.MaxRegions} are allowed");
         List<DmaRegion> regions = [];
         List<Grant> grants = [];
@@ -135,7 +136,7 @@ internal abstract class DriverLoop<TRings> : ServiceLoop
 
         if (regions.Exists(region => region.Id == _work.Id)) throw new ArgumentException($"region {_work.Id} is the driver's own");
         BufferTable buffers = new(grants, regions);
-        unit.Attach(new AttachedClient<TRings>(message, what, Events, OpenRings), buffers);
+        unit.Attach(new AttachedClient<TRings>(message, what, Events, OpenRings), what, buffers);
         FindAttached();
     }
 
@@ -148,6 +149,6 @@ internal abstract class DriverLoop<TRings> : ServiceLoop
     private void FindAttached()
     {
         _attached = Array.FindAll(_units, unit => unit.Client is not null);
-        SetClients(_attached.Length);
+        SetClients(_attached.Sum(unit => unit.Client!.Rings.Count));
     }
 }

@@ -8,7 +8,7 @@ using Xinim.Ipc.Protocols;
 namespace Xinim.Drivers.Hosting;
 
 /// <summary>The main loop of a NIC driver process.</summary>
-internal sealed class NetworkLoop(LoopSetup setup, INetworkDriver driver) : DriverLoop<NetworkRings.DriverEnd>(setup, driver)
+internal sealed class NetworkLoop(LoopSetup setup, INetworkDriver driver) : DriverLoop<NetworkRings.DriverSide>(setup, driver)
 {
     private readonly INetworkDriver _driver = driver;
     private readonly VitalSigns _signs = setup.Heart.Signs;
@@ -27,7 +27,7 @@ internal sealed class NetworkLoop(LoopSetup setup, INetworkDriver driver) : Driv
         return MemoryMarshal.AsBytes(new ReadOnlySpan<NetworkDeviceInfo>(in info)).ToArray();
     }
 
-    protected override NetworkRings.DriverEnd OpenRings(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle peer) => new(memory, shape, own, peer);
+    protected override NetworkRings.DriverSide OpenRings(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle[] peers) => new(memory, shape, own, peers);
 
     protected override void StopIntake() => _driver.StopReceiving();
 

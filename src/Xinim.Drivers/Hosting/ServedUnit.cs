@@ -23,11 +23,13 @@ internal abstract class ServedUnit<TRings>(uint number, IClientSide side)
     public abstract bool Drain(TRings rings);
 
     /// <param name="client">Owned from now on; on failure too.</param>
+    /// <param name="what">It has and wishes for.</param>
     /// <param name="buffers">Its memory.</param>
-    public void Attach(AttachedClient<TRings> client, BufferTable buffers)
+    public void Attach(AttachedClient<TRings> client, in AttachMessage what, BufferTable buffers)
     {
         try
         {
+            Prepare(what);
             side.Attach(buffers);
         }
         catch
@@ -51,6 +53,12 @@ internal abstract class ServedUnit<TRings>(uint number, IClientSide side)
 
     /// <summary>The process ends: the device is quiet already.</summary>
     public void Drop() => Client?.Dispose();
+
+    /// <summary>A client is about to be attached.</summary>
+    /// <exception cref="ArgumentException">It asks for what there is not.</exception>
+    protected virtual void Prepare(in AttachMessage what)
+    {
+    }
 
     /// <summary>Nothing is with the device any more.</summary>
     protected abstract void OnDetached();

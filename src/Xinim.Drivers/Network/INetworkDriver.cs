@@ -1,33 +1,25 @@
 using Xinim.Ipc.Protocols;
-using Xinim.Ipc.Rings;
 
 namespace Xinim.Drivers.Network;
 
 /// <summary>
-/// A NIC driver. The four verbs of the data path move buffers between the client's rings and the device:
-/// <c>Provide</c> takes buffers from a ring and hands them to the device, <c>Return</c> takes finished ones from the device to a ring.
-/// None of them reads a register, makes a system call or allocates; each rings the device at most once a call.
+/// A NIC driver. What it is itself is its first pair of queues, of most devices the only one.
 /// </summary>
-public interface INetworkDriver : IDeviceDriver
+public interface INetworkDriver : IDeviceDriver, INetworkPair
 {
     /// <summary>Resets the device and brings it up, interrupts off, receive and transmit on with empty rings.</summary>
     NetworkDeviceInfo Start();
 
-    /// <summary>Gives frames to the device as long as there is room for whole ones. Wrong requests are not given; they come back from <see cref="TxReturn"/> with <see cref="NetFlags.Rejected"/>.</summary>
-    /// <returns>Buffers taken from the ring.</returns>
-    uint TxProvide(RingConsumer<NetBuffer> submitted);
+    /// <summary>Those that the client has, valid until the next <see cref="Prepare"/> or <see cref="IClientSide.Detach"/>.</summary>
+    IReadOnlyList<INetworkPair> Pairs => [this];
 
-    /// <summary>Gives sent buffers back, as many as the ring has room for; some may wait for others as long as the device has more to send.</summary>
-    /// <returns>Buffers put into the ring.</returns>
-    uint TxReturn(RingProducer<NetBuffer> completed);
-
-    /// <summary>Gives empty buffers to the device.</summary>
-    /// <returns>Buffers taken from the ring.</returns>
-    uint RxProvide(RingConsumer<NetBuffer> free);
-
-    /// <summary>Gives received frames back, whole ones, as many as the ring has room for; rejected buffers too.</summary>
-    /// <returns>Buffers put into the ring.</returns>
-    uint RxReturn(RingProducer<NetBuffer> received);
+    /// <summary>A client is about to be attached. Without a call of this it has one pair, and wishes for nothing.</summary>
+    /// <param name="wishes">What the device cannot do is passed over.</param>
+    /// <exception cref="ArgumentException">The device has fewer pairs.</exception>
+    void Prepare(int pairs, NetworkWishes wishes)
+    {
+        if (pairs != 1) throw new ArgumentException($"the device has one pair of queues, not {pairs}; open it with one");
+    }
 
     /// <summary>True while buffers are with the device for transmit: the loop then arms for their completion too.</summary>
     bool TxBusy { get; }
@@ -48,6 +40,6 @@ public interface INetworkDriver : IDeviceDriver
     /// <summary>Counters since <see cref="Start"/>.</summary>
     NetworkStatistics Statistics { get; }
 
-    /// <summary>Lets no further frame in; those that are in come back from <see cref="RxReturn"/>. <see cref="IDriver.Stop"/> or <see cref="IClientSide.Detach"/> follows.</summary>
+    /// <summary>Lets no further frame in; those that are in come back from <see cref="INetworkPair.RxReturn"/>. <see cref="IDriver.Stop"/> or <see cref="IClientSide.Detach"/> follows.</summary>
     void StopReceiving();
 }

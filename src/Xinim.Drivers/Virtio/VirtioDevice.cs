@@ -13,6 +13,9 @@ public sealed class VirtioDevice(IVirtioTransport transport)
 {
     public IVirtioTransport Transport => transport;
 
+    /// <summary>What the device has.</summary>
+    public VirtioFeatures Offered { get; private set; }
+
     /// <summary>What was agreed on.</summary>
     public VirtioFeatures Features { get; private set; }
 
@@ -25,6 +28,7 @@ public sealed class VirtioDevice(IVirtioTransport transport)
         transport.Status = VirtioStatus.Acknowledge;
         transport.Status |= VirtioStatus.Driver;
         VirtioFeatures offered = transport.ReadFeatures();
+        Offered = offered;
         VirtioFeatures needed = VirtioFeatures.Version1 | (transport.NeedsAccessPlatform ? VirtioFeatures.AccessPlatform : VirtioFeatures.None);
         if ((offered & VirtioFeatures.Version1) == 0) Refuse("it does not offer VIRTIO_F_VERSION_1: a legacy device, which is not supported [V §6.1]");
         if ((offered & needed) != needed)

@@ -60,6 +60,8 @@ public static class BlockRings
         public Doorbell Own { get; }
 
         public Doorbell Client { get; }
+
+        public void WakeClient() => Client.Ring();
     }
 
     /// <summary>The client's end.</summary>

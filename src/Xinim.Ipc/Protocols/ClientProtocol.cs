@@ -15,7 +15,7 @@ public enum ClientMessage : uint
     OpenNetwork = 3,
 
     /// <summary>
-    /// ← daemon: <see cref="OpenedNetworkMessage"/>; handles: transmit pool, receive pool, rings, the client's doorbell, the driver's doorbell.
+    /// ← daemon: <see cref="OpenedNetworkMessage"/>; handles: transmit pool, receive pool, rings, the client's doorbell, the driver's doorbell, the client's doorbells of further pairs of queues.
     /// </summary>
     Opened = 4,
 
@@ -106,6 +106,11 @@ public struct OpenNetworkMessage
 
     /// <summary>Buffers on the receive rings, a power of two.</summary>
     public uint RxCapacity;
+
+    /// <summary>Pairs of queues, each with rings of that size and a doorbell of the client's: 1 to <see cref="NetworkRings.MaxPairs"/>, and no more than the device has.</summary>
+    public uint Pairs;
+
+    public NetworkWishes Wishes;
 }
 
 /// <summary>What a client got.</summary>

@@ -64,6 +64,8 @@ public static class ConsoleRings
 
         /// <summary>Wakes the client.</summary>
         public Doorbell Client { get; }
+
+        public void WakeClient() => Client.Ring();
     }
 
     /// <summary>The client's end.</summary>

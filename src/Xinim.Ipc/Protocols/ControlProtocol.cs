@@ -18,7 +18,7 @@ public enum ControlMessage : uint
     /// <summary>← driver: by the class of its manifest <see cref="NetworkDeviceInfo"/>, <see cref="ConsoleDeviceInfo"/>, or a <see cref="BlockUnitInfo"/> for each unit.</summary>
     Ready = 2,
 
-    /// <summary>→ driver, of a unit: <see cref="AttachMessage"/>; handles: rings, the driver's doorbell, the client's doorbell. Answer: Done.</summary>
+    /// <summary>→ driver, of a unit: <see cref="AttachMessage"/>; handles: rings, the driver's doorbell, the client's doorbell, with several pairs of queues one for each. Answer: Done.</summary>
     Attach = 3,
 
     /// <summary>→ driver, of a unit: gives up the client's buffers; after Done the device touches them no more.</summary>
@@ -140,6 +140,9 @@ public struct AttachMessage
 
     /// <summary>Valid entries of <see cref="Regions"/> and of <see cref="Grants"/>.</summary>
     public uint Count;
+
+    /// <summary>Of a NIC's client.</summary>
+    public NetworkWishes Wishes;
     public RegionList Regions;
     public GrantList Grants;
 

@@ -35,6 +35,25 @@ public struct NetworkDeviceInfo
 
     /// <summary>Bytes that the device writes before each received frame: with <see cref="NetFlags.Headroom"/> into the same piece of memory. 0: none.</summary>
     public ushort RxHeadroom;
+
+    /// <summary>Pairs of queues that a client can have.</summary>
+    public uint MaxPairs;
+
+    /// <summary>What clients may wish for.</summary>
+    public NetworkWishes Able;
+}
+
+/// <summary>What a client can take beside plain frames, as it says when it opens a NIC. A driver whose device cannot do it passes over it.</summary>
+[Flags]
+public enum NetworkWishes : uint
+{
+    None = 0,
+
+    /// <summary>
+    /// Frames of several pieces, of up to <see cref="NetBuffer.MaxSegmentedFrame"/> bytes with <see cref="NetFlags.Segment"/>, and checksum results
+    /// whatever the filters say. The client's buffers have room for <see cref="NetBuffer.LeadBytes"/> before them.
+    /// </summary>
+    LargeReceive = 1,
 }
 
 /// <summary>The state of the physical link.</summary>

@@ -30,6 +30,9 @@ public interface IDriverRings
     /// <summary>Wakes the driver.</summary>
     Doorbell Own { get; }
 
-    /// <summary>Wakes the client.</summary>
-    Doorbell Client { get; }
+    /// <summary>Rings to look at in a pass, in multiples of the least.</summary>
+    int Count => 1;
+
+    /// <summary>Wakes the client, all of its threads.</summary>
+    void WakeClient();
 }

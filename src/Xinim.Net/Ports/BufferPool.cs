@@ -20,17 +20,20 @@ internal sealed class BufferPool
     private readonly uint _grant;
     private readonly uint _bufferBytes;
     private readonly uint _stride;
+    private readonly uint _first;
     private readonly uint[] _free;
     private readonly Posted[] _posted;
     private uint _freeCount;
     private ulong _sequence;
 
-    public BufferPool(SharedRegion region, uint grant, uint buffers, uint bufferBytes)
+    /// <param name="part">Which of several pools of that size in the region, one behind the other.</param>
+    public BufferPool(SharedRegion region, uint grant, uint buffers, uint bufferBytes, int part = 0)
     {
         _region = region;
         _grant = grant;
         _bufferBytes = bufferBytes;
         _stride = Headroom + bufferBytes;
+        _first = checked((uint)(BytesOf(buffers, bufferBytes) * (uint)part)) + Headroom;
         _free = new uint[buffers];
         _posted = new Posted[buffers];
         for (uint i = 0; i < buffers; i++) _free[i] = buffers - 1 - i;
@@ -61,7 +64,10 @@ internal sealed class BufferPool
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Return(uint slot) => _free[_freeCount++] = slot;
 
-    public Span<byte> Memory(uint slot) => _region.Slice(((long)slot * _stride) + Headroom, (int)_bufferBytes);
+    public Span<byte> Memory(uint slot) => _region.Slice(((long)slot * _stride) + _first, (int)_bufferBytes);
+
+    /// <summary>Bytes from <paramref name="lead"/> bytes before the buffer on.</summary>
+    public Span<byte> Memory(uint slot, int lead, int length) => _region.Slice(((long)slot * _stride) + _first - lead, length);
 
     /// <summary>Notes that the driver is to hold the buffer, and completes its request.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -70,7 +76,7 @@ internal sealed class BufferPool
         ref Posted posted = ref _posted[slot];
         if (posted.WithDriver) Misuse(slot);
         request.Grant = _grant;
-        request.Offset += (slot * _stride) + Headroom;
+        request.Offset += (slot * _stride) + _first;
         request.Cookie = slot;
         posted.Request = request;
         posted.Sequence = ++_sequence;

@@ -1,5 +1,3 @@
-using Xinim.Ipc.Channels;
-using Xinim.Ipc.Memory;
 using Xinim.Ipc.Protocols;
 using Xinim.Ipc.Rings;
 
@@ -18,7 +16,8 @@ public sealed partial class NetworkPort
             Distrust("its rings were closed, and not by the daemon");
         }
 
-        HandleMessages();
+        _session.Listen();
+        if (_session.TryEnter(Generation, _queue) is { } next) Reopen(next);
     }
 
     /// <summary>
@@ -27,7 +26,7 @@ public sealed partial class NetworkPort
     /// </summary>
     private void Distrust(string reason)
     {
-        _control.Tell(ClientMessage.ReportDriver, Generation, reason);
+        _session.Report(Generation, reason);
         LeaveRings();
     }
 
@@ -55,41 +54,9 @@ public sealed partial class NetworkPort
         }
     }
 
-    private void HandleMessages()
+    private void Reopen(PortRings next)
     {
-        while (_control.TryReceive() is { } message) Handle(message);
-        if (_rings is not null || _next is not { } next) return;
-        _next = null;
-        using (next) Reopen(next);
-    }
-
-    private void Handle(ChannelMessage message)
-    {
-        if (message.Header.Type == (uint)ClientMessage.Reopened)
-        {
-            // Kept until the old rings are empty; of several generations that passed meanwhile the last one counts.
-            _next?.Dispose();
-            _next = message;
-            return;
-        }
-
-        using ChannelMessage news = message;
-        Link = (ClientMessage)news.Header.Type switch
-        {
-            ClientMessage.LinkChanged => news.Get<LinkState>(),
-            ClientMessage.Closed => throw new NetworkPortException(news.Text),
-            _ => throw new NetworkPortException($"the daemon sent message {news.Header.Type}, which is unknown here"),
-        };
-    }
-
-    private void Reopen(ChannelMessage message)
-    {
-        OpenedNetworkMessage what = message.Get<OpenedNetworkMessage>();
-        _ringRegion.Dispose();
-        _ringRegion = SharedRegion.Open(message.TakeHandle(0), what.RingsBytes, RegionAccess.ReadWrite);
-        Info = what.Info;
-        Link = Info.Link;
-        Adopt(what.Rings);
+        Adopt(next);
         Recoveries++;
         foreach (NetBuffer buffer in _rx.TakeOutstanding(out _)) _rings!.Free[_queuedRx++] = buffer with { Flags = _rxHeadroom };
         List<NetBuffer> frames = _tx.TakeOutstanding(out uint finished);
@@ -104,9 +71,13 @@ public sealed partial class NetworkPort
         Flush();
     }
 
-    private void Adopt(RingShape shape)
+    private void Adopt(PortRings next)
     {
-        _rings = new NetworkRings.ClientEnd(_ringRegion, shape, _ownBell, _driverBell);
+        _ringRegion?.Dispose();
+        _ringRegion = next.Memory;
+        _rings = next.End;
+        Info = next.What.Info;
+        RingShape shape = next.What.Rings;
         _queuedTx = _wholeTx = _queuedRx = 0;
         Generation = shape.Generation;
         _txHeadroom = FlagOf(Info.TxHeadroom);

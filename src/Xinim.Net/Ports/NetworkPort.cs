@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Text;
-using Microsoft.Win32.SafeHandles;
 using Xinim.Ipc.Channels;
 using Xinim.Ipc.Memory;
 using Xinim.Ipc.Native;
@@ -12,7 +11,8 @@ namespace Xinim.Net.Ports;
 /// <summary>
 /// A client's hold on a NIC: read this first. Frames go straight between this process's memory and the device; the driver moves only
 /// descriptors. When the driver dies, everything that it held is posted to its successor, and the caller notices nothing but
-/// time: a frame may be sent twice, and none is lost silently. One thread at a time.
+/// time: a frame may be sent twice, and none is lost silently. One thread at a time; of a NIC with several pairs of queues each has a port, and a
+/// thread, of its own (<see cref="OpenQueues"/>).
 /// </summary>
 /// <example><code>
 /// using NetworkPort port = NetworkPort.Open("net0");
@@ -25,18 +25,18 @@ public sealed partial class NetworkPort : IDisposable
     private const int SpinLooks = 64;
     private const int SpinPause = 4;
     private const int LooksPerYield = 8;
+    private const uint LeastLargeBuffers = 64;
 
-    private readonly DaemonConnection _control;
-    private readonly SharedRegion _txRegion;
-    private readonly SharedRegion _rxRegion;
-    private readonly SafeFileHandle _ownBell;
-    private readonly SafeFileHandle _driverBell;
+    private readonly PortSession _session;
+    private readonly int _queue;
     private readonly BufferPool _tx;
     private readonly BufferPool _rx;
     private readonly uint _rxBytes;
+    private readonly bool _large;
+    private readonly FrameSegments[] _segments;
     private readonly StallWatch _stall;
     private readonly LateFrames _late = new();
-    private SharedRegion _ringRegion;
+    private SharedRegion? _ringRegion;
     private NetworkRings.ClientEnd? _rings;
     private uint _queuedTx;
     private uint _wholeTx;
@@ -45,24 +45,21 @@ public sealed partial class NetworkPort : IDisposable
     private bool _insideFrame;
     private NetFlags _txHeadroom;
     private NetFlags _rxHeadroom;
-    private ChannelMessage? _next;
 
-    private NetworkPort(DaemonConnection control, ChannelMessage opened, NetworkPortOptions options)
+    /// <param name="session">Shared with the other ports.</param>
+    /// <param name="queue">Which pair of queues.</param>
+    private NetworkPort(PortSession session, int queue, NetworkPortOptions options)
     {
-        _control = control;
-        OpenedNetworkMessage what = opened.Get<OpenedNetworkMessage>();
-        _txRegion = SharedRegion.Open(opened.TakeHandle(0), checked((long)what.TxPoolBytes), RegionAccess.ReadWrite);
-        _rxRegion = SharedRegion.Open(opened.TakeHandle(1), checked((long)what.RxPoolBytes), RegionAccess.ReadWrite);
-        _ringRegion = SharedRegion.Open(opened.TakeHandle(2), what.RingsBytes, RegionAccess.ReadWrite);
-        _ownBell = opened.TakeHandle(3);
-        _driverBell = opened.TakeHandle(4);
-        _tx = new BufferPool(_txRegion, what.TxGrant, options.TxBuffers, options.BufferBytes);
-        _rx = new BufferPool(_rxRegion, what.RxGrant, options.RxBuffers, options.BufferBytes);
+        _session = session;
+        _queue = queue;
+        PortRings first = session.TryEnter(0, queue)!;
+        _tx = new BufferPool(session.TxRegion, first.What.TxGrant, options.TxBuffers, options.BufferBytes, queue);
+        _rx = new BufferPool(session.RxRegion, first.What.RxGrant, options.RxBuffers, options.BufferBytes, queue);
         _rxBytes = options.BufferBytes;
+        _large = options.LargeReceive;
+        _segments = new FrameSegments[options.RxBuffers];
         _stall = new StallWatch(options.StallLimit);
-        Info = what.Info;
-        Link = Info.Link;
-        Adopt(what.Rings);
+        Adopt(first);
         while (_rx.TryRent(out uint slot)) Recycle(slot);
         Flush();
     }
@@ -71,7 +68,7 @@ public sealed partial class NetworkPort : IDisposable
     public NetworkDeviceInfo Info { get; private set; }
 
     /// <summary>As last reported.</summary>
-    public LinkState Link { get; private set; }
+    public LinkState Link => _session.Link;
 
     /// <summary>The driver's life that serves this port.</summary>
     public uint Generation { get; private set; }
@@ -93,9 +90,19 @@ public sealed partial class NetworkPort : IDisposable
     /// <param name="socket">The daemon's socket; by default where the daemon listens by default.</param>
     /// <exception cref="NetworkPortException">No such device, it is in use, or it has no driver.</exception>
     /// <exception cref="Ipc.LinuxException">No daemon, or this user may not connect.</exception>
-    public static NetworkPort Open(string device, NetworkPortOptions? options = null, string? socket = null)
+    public static NetworkPort Open(string device, NetworkPortOptions? options = null, string? socket = null) => OpenQueues(device, 1, options, socket)[0];
+
+    /// <summary>
+    /// Opens a NIC of the daemon with several pairs of queues, each a port for a thread of its own. Which of them a frame is received on is the device's
+    /// choice: as a rule those of a connection come to one. Filters and counters are the NIC's. It is closed when all of them are.
+    /// </summary>
+    /// <param name="queues">1 to <see cref="NetworkRings.MaxPairs"/>, no more than the device has (<see cref="NetworkDeviceInfo.MaxPairs"/>).</param>
+    /// <inheritdoc cref="Open"/>
+    public static IReadOnlyList<NetworkPort> OpenQueues(string device, int queues, NetworkPortOptions? options = null, string? socket = null)
     {
         options ??= new NetworkPortOptions();
+        if (options.LargeReceive && options.RxBuffers < LeastLargeBuffers) throw new NetworkPortException($"{options.RxBuffers} receive buffers; large frames need {LeastLargeBuffers}");
+        if (queues is < 1 or > (int)NetworkRings.MaxPairs) throw new NetworkPortException($"{queues} pairs of queues; 1 to {NetworkRings.MaxPairs} can be had");
         if (Encoding.UTF8.GetByteCount(device) > FixedText.Bytes) throw new NetworkPortException($"there is no device '{device}'");
         DaemonConnection control = DaemonConnection.Connect(socket, options.AnswerLimit, reason => new NetworkPortException(reason));
         try
@@ -103,13 +110,17 @@ public sealed partial class NetworkPort : IDisposable
             OpenNetworkMessage wish = new()
             {
                 Device = FixedText.From(device),
-                TxPoolBytes = BufferPool.BytesOf(options.TxBuffers, options.BufferBytes),
-                RxPoolBytes = BufferPool.BytesOf(options.RxBuffers, options.BufferBytes),
+                TxPoolBytes = BufferPool.BytesOf(options.TxBuffers, options.BufferBytes) * (uint)queues,
+                RxPoolBytes = BufferPool.BytesOf(options.RxBuffers, options.BufferBytes) * (uint)queues,
                 TxCapacity = options.TxBuffers,
                 RxCapacity = options.RxBuffers,
+                Pairs = (uint)queues,
+                Wishes = options.LargeReceive ? NetworkWishes.LargeReceive : NetworkWishes.None,
             };
             using ChannelMessage opened = control.Open(ClientMessage.OpenNetwork, wish);
-            return new NetworkPort(control, opened, options);
+            if (opened.HandleCount != 4 + queues) throw new NetworkPortException($"the daemon gave {opened.HandleCount} descriptors for {queues} pairs of queues");
+            PortSession session = new(control, opened);
+            return [.. Enumerable.Range(0, queues).Select(queue => new NetworkPort(session, queue, options))];
         }
         catch
         {
@@ -164,46 +175,6 @@ public sealed partial class NetworkPort : IDisposable
         rings.Driver.Ring();
     }
 
-    /// <summary>
-    /// Takes received frames, whole ones only: a frame of several pieces comes with all of them or, where its driver died over it, not
-    /// at all. The caller gives each piece back with <see cref="Recycle"/>.
-    /// </summary>
-    /// <param name="into">Room for the pieces of the longest frame at least.</param>
-    /// <returns>How many pieces.</returns>
-    public uint Receive(Span<ReceivedBuffer> into)
-    {
-        if (!_late.IsEmpty) return _late.Take(into);
-        if (_rings is not { } rings)
-        {
-            Recover();
-            return 0;
-        }
-
-        try
-        {
-            uint count = ReceiveFrom(rings, into);
-            if (count == 0 && rings.IsClosed) Recover();
-            return count;
-        }
-        catch (RingException nonsense)
-        {
-            Distrust(nonsense.Message);
-            return 0;
-        }
-    }
-
-    /// <summary>The bytes of a received piece, until it is recycled.</summary>
-    public ReadOnlySpan<byte> Data(in ReceivedBuffer piece) => _rx.Memory(piece.Slot)[..(int)piece.Length];
-
-    /// <summary>Queues a received buffer for the next frame; <see cref="Flush"/> hands it over.</summary>
-    public void Recycle(uint slot)
-    {
-        NetBuffer request = new() { Length = _rxBytes, Flags = _rxHeadroom };
-        ref readonly NetBuffer posted = ref _rx.Post(slot, ref request, startsFrame: true);
-        if (_rings is not { } rings || !HasRoom(rings.Free, _queuedRx)) return;
-        rings.Free[_queuedRx++] = posted;
-    }
-
     /// <summary>Collects sent buffers.</summary>
     /// <returns>How many.</returns>
     public uint Collect()
@@ -231,12 +202,12 @@ public sealed partial class NetworkPort : IDisposable
         Doorbell? own = _rings?.Own;
         own?.PrepareToSleep();
         bool ready = HasWork() || _rings is { IsClosed: true };
-        if (!ready) ready = Descriptor.Poll(limit, _ownBell, _control.Handle) != 0;
+        if (!ready) ready = Descriptor.Poll(limit, _session.BellOf(_queue), _session.Handle) != 0;
         own?.Awake();
         if (!ready) return false;
-        Descriptor.Drain(_ownBell);
+        Descriptor.Drain(_session.BellOf(_queue));
         if (_rings is null || _rings.IsClosed) Recover();
-        else HandleMessages();
+        else _session.Listen();
         return true;
     }
 
@@ -244,27 +215,24 @@ public sealed partial class NetworkPort : IDisposable
     /// <exception cref="NetworkPortException">The device cannot do it; says what it can.</exception>
     public void SetFilters(in NetworkFilters filters)
     {
-        using ChannelMessage done = _control.Ask(ClientMessage.SetFilters, filters, ClientMessage.Done, Handle);
+        using ChannelMessage done = _session.Ask(ClientMessage.SetFilters, filters, ClientMessage.Done);
     }
 
     /// <summary>Counters of the device since the daemon took it.</summary>
     public NetworkStatistics GetStatistics()
     {
-        using ChannelMessage answer = _control.Ask(ClientMessage.GetStatistics, 0u, ClientMessage.Statistics, Handle);
+        using ChannelMessage answer = _session.Ask(ClientMessage.GetStatistics, 0u, ClientMessage.Statistics);
         return answer.Get<NetworkStatistics>();
     }
 
     public void Dispose()
     {
         // Rings look at memory directly: nothing may look once it is unmapped.
+        if (_ringRegion is null) return;
         _rings = null;
-        _control.Dispose();
-        _next?.Dispose();
         _ringRegion.Dispose();
-        _txRegion.Dispose();
-        _rxRegion.Dispose();
-        _ownBell.Dispose();
-        _driverBell.Dispose();
+        _ringRegion = null;
+        _session.Dispose();
     }
 
     /// <summary>Looks for about as long as a wake-up takes: an answer that is on its way then costs no system call.</summary>
@@ -335,52 +303,5 @@ public sealed partial class NetworkPort : IDisposable
         _tx.Return(slot);
         if ((buffer.Flags & NetFlags.Rejected) != 0) RejectedFrames++;
         else if ((buffer.Flags & NetFlags.More) == 0) SentFrames++;
-    }
-
-    private uint ReceiveFrom(NetworkRings.ClientEnd rings, Span<ReceivedBuffer> into)
-    {
-        uint count = rings.Received.Peek((uint)into.Length);
-        int kept = 0, whole = 0;
-        uint read = 0;
-        for (uint i = 0; i < count; i++)
-        {
-            NetBuffer buffer = rings.Received.Read(i);
-            if (!_rx.TryTake(buffer.Cookie, out uint slot) || buffer.Length > _rxBytes)
-            {
-                // What came before the nonsense is delivered; the next look finds it first.
-                if (whole != 0) break;
-                PutBack(into[..kept]);
-                throw NotHeld(buffer);
-            }
-
-            into[kept++] = new ReceivedBuffer(slot, buffer.Length, buffer.Flags, buffer.VlanTag);
-            bool nothing = (buffer.Flags & (NetFlags.Unused | NetFlags.Rejected)) != 0;
-            if (!nothing && (buffer.Flags & NetFlags.More) != 0) continue;
-            while (nothing && kept > whole) Recycle(into[--kept].Slot);
-            whole = kept;
-            read = i + 1;
-        }
-
-        _partialRx = (uint)(kept - whole);
-        if (_partialRx != 0) PutBack(into[whole..kept]);
-        if (count != 0 && _partialRx == into.Length) ThrowTooLong(into.Length);
-        rings.Received.Release(read);
-        return (uint)whole;
-    }
-
-    /// <summary>Too little room is the caller's fault, unless it was enough for the longest frame that the device can have.</summary>
-    private void ThrowTooLong(int room)
-    {
-        string what = $"the driver returned a frame of more than {room} pieces";
-        if (room > Info.MaxFrame / Math.Max(Info.RxBufferBytes, 1)) throw new RingException(what);
-        throw new NetworkPortException(what);
-    }
-
-    private static RingException NotHeld(in NetBuffer buffer) => new($"the driver returned buffer {buffer.Cookie} with {buffer.Length} bytes, which it does not hold");
-
-    /// <summary>Pieces of a frame that is not whole yet are looked at again next time; until then the driver can still die and leave it so.</summary>
-    private void PutBack(ReadOnlySpan<ReceivedBuffer> pieces)
-    {
-        foreach (ReceivedBuffer piece in pieces) _rx.Untake(piece.Slot);
     }
 }

@@ -1,6 +1,6 @@
 namespace Xinim.Net.Ports;
 
-/// <summary>How much memory a client holds for a NIC.</summary>
+/// <summary>How much memory a client holds for a NIC; with several pairs of queues, for each of them.</summary>
 public sealed record NetworkPortOptions
 {
     /// <summary>Buffers to send from, a power of two.</summary>
@@ -12,6 +12,12 @@ public sealed record NetworkPortOptions
     /// <summary>Bytes a buffer; a frame that is longer takes several.</summary>
     public uint BufferBytes { get; init; } = 2048;
 
+    /// <summary>
+    /// Takes frames of several pieces, up to 65,553 bytes, as their sender left them where the device can give them so: with checksums that nobody made
+    /// and segments that nobody cut (<see cref="NetworkPort.SegmentsOf"/>). Needs 64 receive buffers at least.
+    /// </summary>
+    public bool LargeReceive { get; init; }
+
     /// <summary>A driver that sends none of the frames it was given for so long, with the link up, is reported and replaced.</summary>
     public TimeSpan StallLimit { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -21,6 +27,11 @@ public sealed record NetworkPortOptions
 
 /// <summary>The NIC cannot be used. The message is one line for the user.</summary>
 public sealed class NetworkPortException(string message) : Exception(message);
+
+/// <summary>How a received frame with <see cref="Ipc.Protocols.NetFlags.Segment"/> is to be cut.</summary>
+/// <param name="Size">Payload bytes a segment.</param>
+/// <param name="HeaderHint">Bytes of its headers as its sender said, which may be wrong; 0: not said.</param>
+public readonly record struct FrameSegments(ushort Size, uint HeaderHint);
 
 /// <summary>A piece of a received frame, held by the client until it is given back with <see cref="NetworkPort.Recycle"/>.</summary>
 /// <param name="Slot">Which buffer.</param>

@@ -11,7 +11,8 @@ namespace Xinim.Supervisor.Devices;
 /// <param name="Pools">Its memory, at most <see cref="AttachMessage.MaxRegions"/> pieces, in the order in which it receives them.</param>
 /// <param name="Rings">Slots; the generation is filled in.</param>
 /// <param name="MakeRings">Makes the class's rings of a shape.</param>
-internal sealed record MemoryPlan(IReadOnlyList<PoolPlan> Pools, RingShape Rings, Func<RingShape, SharedRegion> MakeRings);
+/// <param name="Wishes">Of a NIC's client.</param>
+internal sealed record MemoryPlan(IReadOnlyList<PoolPlan> Pools, RingShape Rings, Func<RingShape, SharedRegion> MakeRings, NetworkWishes Wishes = NetworkWishes.None);
 
 /// <summary>One piece of a client's memory.</summary>
 /// <param name="Name">For the status.</param>
@@ -30,7 +31,9 @@ internal sealed class ClientMemory : IDisposable
     private readonly GrantTable _grants = new();
     private readonly List<ClientPool> _pools = [];
     private readonly SafeFileHandle _driverBell = Descriptor.CreateEvent();
-    private readonly SafeFileHandle _clientBell = Descriptor.CreateEvent();
+
+    /// <summary>One for each pair of queues of a NIC.</summary>
+    private readonly SafeFileHandle[] _clientBells;
     private SharedRegion? _rings;
 
     /// <exception cref="Ipc.LinuxException">No memory, or the IOMMU takes no more.</exception>
@@ -38,6 +41,7 @@ internal sealed class ClientMemory : IDisposable
     {
         _backend = backend;
         _plan = plan;
+        _clientBells = [.. Enumerable.Range(0, (int)plan.Rings.Pairs).Select(_ => Descriptor.CreateEvent())];
         try
         {
             foreach (PoolPlan pool in plan.Pools) Add(pool);
@@ -72,13 +76,13 @@ internal sealed class ClientMemory : IDisposable
     {
         if (_rings is null) return;
         RingRegion.Close(_rings);
-        Descriptor.Signal(_clientBell);
+        foreach (SafeFileHandle bell in _clientBells) Descriptor.Signal(bell);
     }
 
     /// <summary>What the driver is told.</summary>
     public (AttachMessage Message, SafeFileHandle[] Handles) ForDriver()
     {
-        AttachMessage message = new() { Rings = Shape, RingsBytes = RingsBytes, Count = (uint)_pools.Count };
+        AttachMessage message = new() { Rings = Shape, RingsBytes = RingsBytes, Count = (uint)_pools.Count, Wishes = _plan.Wishes };
         for (int i = 0; i < _pools.Count; i++)
         {
             ClientPool pool = _pools[i];
@@ -86,11 +90,11 @@ internal sealed class ClientMemory : IDisposable
             message.Grants[i] = pool.Grant;
         }
 
-        return (message, [_rings!.Handle, _driverBell, _clientBell]);
+        return (message, [_rings!.Handle, _driverBell, .. _clientBells]);
     }
 
     /// <summary>What the client gets at first; of later generations it needs only the rings.</summary>
-    public SafeFileHandle[] HandlesForClient(bool first) => first ? [.. _pools.Select(pool => pool.Region.Handle), _rings!.Handle, _clientBell, _driverBell] : [_rings!.Handle];
+    public SafeFileHandle[] HandlesForClient(bool first) => first ? [.. _pools.Select(pool => pool.Region.Handle), _rings!.Handle, _clientBells[0], _driverBell, .. _clientBells[1..]] : [_rings!.Handle];
 
     /// <summary>
     /// Takes the memory from the device and frees it. Only when the driver has given it up or the device is quiet. A mapping that stays does
@@ -107,7 +111,7 @@ internal sealed class ClientMemory : IDisposable
             foreach (ClientPool pool in _pools) pool.Region.Dispose();
             _rings?.Dispose();
             _driverBell.Dispose();
-            _clientBell.Dispose();
+            foreach (SafeFileHandle bell in _clientBells) bell.Dispose();
         }
     }
 

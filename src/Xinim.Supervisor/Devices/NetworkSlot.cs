@@ -67,10 +67,12 @@ internal sealed class NetworkSlot : UnitsSlot
                 new PoolPlan("transmit pool", "xinim-net-tx", wish.TxPoolBytes, RegionAccess.Read),
                 new PoolPlan("receive pool", "xinim-net-rx", wish.RxPoolBytes, RegionAccess.ReadWrite),
             ],
-            new RingShape(wish.TxCapacity, wish.RxCapacity, 0),
-            shape => NetworkRings.Create(shape.TxCapacity, shape.RxCapacity, shape.Generation));
+            new RingShape(wish.TxCapacity, wish.RxCapacity, 0, Math.Min(wish.Pairs, NetworkRings.MaxPairs)),
+            shape => NetworkRings.Create(shape),
+            wish.Wishes);
         if (!IsRing(wish.TxCapacity) || !IsRing(wish.RxCapacity))
             return $"ring capacities {wish.TxCapacity} and {wish.RxCapacity}: powers of two from 2 to {NetworkRings.MaxCapacity} are allowed";
+        if (wish.Pairs is 0 or > NetworkRings.MaxPairs) return $"{wish.Pairs} pairs of queues; 1 to {NetworkRings.MaxPairs} are allowed";
         if (wish.TxPoolBytes == 0 || wish.RxPoolBytes == 0) return "a pool of 0 bytes; both pools need memory";
         return wish.TxPoolBytes > OpenNetworkMessage.MaxPoolBytes || wish.RxPoolBytes > OpenNetworkMessage.MaxPoolBytes - wish.TxPoolBytes
             ? $"pools of {wish.TxPoolBytes} and {wish.RxPoolBytes} bytes; {OpenNetworkMessage.MaxPoolBytes} are allowed together"

@@ -47,7 +47,10 @@ public sealed partial class RemoteModel
 
     /// <summary>Reads a device from the configuration.</summary>
     /// <param name="device"><c>remote:MODEL</c>.</param>
-    /// <param name="netdev"><c>user</c> or <c>socket</c> with options, as for QEMU's -netdev: <c>socket,udp=127.0.0.1:9001,localaddr=127.0.0.1:9000</c>.</param>
+    /// <param name="netdev">
+    /// <c>user</c> or <c>socket</c> with options, as for QEMU's -netdev: <c>socket,udp=127.0.0.1:9001,localaddr=127.0.0.1:9000</c>; or <c>tap,ifname=NAME</c>, with
+    /// <c>queues=N</c> for several pairs of queues, of an interface that there is already (<c>ip tuntap add dev NAME mode tap multi_queue vnet_hdr</c>).
+    /// </param>
     /// <param name="drives">
     /// Each the absolute path of a raw image, or <c>null-co,size=BYTES</c> for a disk that reads as zeroes. Behind a path <c>,read-only=on</c>, <c>,discard=unmap</c> (what is discarded
     /// frees space), <c>,media=cdrom</c> (a disc in a drive of an AHCI controller) or <c>,bad-sector=N</c> (reads and writes of the 512-byte sector N fail).
@@ -93,7 +96,9 @@ public sealed partial class RemoteModel
             "-machine", "x-remote", "-accel", "tcg,tb-size=1", "-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none",
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         ];
-        if (Netdev is not null) arguments.AddRange(["-netdev", $"{Netdev},id={NetdevId}"]);
+        // Whoever has made the interface has set it up too.
+        string scripts = Netdev is not null && Netdev.StartsWith("tap,", StringComparison.Ordinal) ? ",script=no,downscript=no" : "";
+        if (Netdev is not null) arguments.AddRange(["-netdev", $"{Netdev},id={NetdevId}{scripts}"]);
         for (int i = 0; i < Drives.Count; i++) arguments.AddRange(["-blockdev", BlockDevice(Drives[i], i)]);
         arguments.AddRange(["-device", Device()]);
         // A host adapter takes its disks as devices of their own, other disk controllers take one as a property.
@@ -134,7 +139,7 @@ public sealed partial class RemoteModel
     [GeneratedRegex(@"^[a-z0-9][a-z0-9._-]{0,63}\z")]
     private static partial Regex ModelPattern();
 
-    [GeneratedRegex(@"^(user(,(net|host|dhcpstart|dns|restrict)=[0-9a-z./:-]+)*|socket(,(udp|localaddr|listen|connect|mcast)=[0-9A-Za-z.:\[\]-]+)+)\z")]
+    [GeneratedRegex(@"^(user(,(net|host|dhcpstart|dns|restrict)=[0-9a-z./:-]+)*|socket(,(udp|localaddr|listen|connect|mcast)=[0-9A-Za-z.:\[\]-]+)+|tap,ifname=[0-9A-Za-z_.-]{1,15}(,queues=[2-8])?)\z")]
     private static partial Regex NetdevPattern();
 
     [GeneratedRegex(@"^(/[0-9A-Za-z_./-]+(,read-only=on|,discard=unmap|,media=cdrom|,bad-sector=[0-9]{1,18})?|null-co,size=[0-9]{1,18}(,latency-ns=[0-9]{1,12})?)\z")]

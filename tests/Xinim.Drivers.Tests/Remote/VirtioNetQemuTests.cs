@@ -112,6 +112,30 @@ public sealed class VirtioNetQemuTests
         }
     }
 
+    [Theory]
+    [InlineData("packed=off")]
+    [InlineData("packed=on")]
+    public void Frames_over_several_of_the_queues_buffers(string device)
+    {
+        using QemuNic nic = New(device);
+        Assert.Equal(NetworkWishes.LargeReceive, nic.Driver.Start().Able);
+        nic.Driver.Prepare(1, NetworkWishes.LargeReceive);
+        nic.Driver.SetFilters(new NetworkFilters { MaxFrame = 9018 });
+        nic.Driver.Attach(nic.Client.Buffers);
+        nic.Client.Post(256);
+        for (int round = 0; round < 100; round++)
+        {
+            foreach (int bytes in (int[])[60, 2036, 2048, 2049, 4096, 9018])
+            {
+                nic.Inject(Packets.Plain(bytes, bytes + round));
+                Assert.Equal(Packets.Plain(bytes, bytes + round), Assert.Single(Take(nic, 1)));
+            }
+        }
+
+        // A frame of 9,018 bytes took five.
+        Assert.Contains(nic.Client.FirstOfFrames, buffer => (buffer.Flags & NetFlags.More) != 0);
+    }
+
     [Fact]
     public void Filters()
     {

@@ -29,7 +29,7 @@ internal sealed class ScriptedClient(Bench bench, Channel channel) : IDisposable
     public bool HasMessage => Hear() && _waiting.Count > 0;
 
     public static OpenNetworkMessage Wish(string device = "net0", ulong tx = 4096, ulong rx = 4096, uint txRing = 4, uint rxRing = 4) =>
-        new() { Device = FixedText.From(device), TxPoolBytes = tx, RxPoolBytes = rx, TxCapacity = txRing, RxCapacity = rxRing };
+        new() { Device = FixedText.From(device), TxPoolBytes = tx, RxPoolBytes = rx, TxCapacity = txRing, RxCapacity = rxRing, Pairs = 1 };
 
     public void Send<T>(ClientMessage type, in T payload, uint request = 1)
         where T : unmanaged

@@ -94,6 +94,81 @@ public sealed class VirtioNetTests : IDisposable
         }
     }
 
+    [Fact]
+    public void Frames_of_several_buffers_come_back_whole_while_drivers_die()
+    {
+        const int jumbo = 9000;
+        using VirtualSwitch back = new(Back, "macswap");
+        using DaemonProcess daemon = new($$"""{ "device": "vhost-user-net:{{Back}}", {{DaemonProcess.NeverGivenUp}} }""");
+        using NetworkPort port = NetworkPort.Open("net0", new NetworkPortOptions { TxBuffers = 256, RxBuffers = 256, AnswerLimit = Machine.Limit, LargeReceive = true }, daemon.Socket);
+        Assert.Equal(Ipc.Protocols.NetworkWishes.LargeReceive, port.Info.Able);
+        port.SetFilters(new Ipc.Protocols.NetworkFilters { MaxFrame = jumbo + 18 });
+        uint next = 0;
+        for (int life = 0; life < 4; life++)
+        {
+            AwaitEcho(port, ref next);
+            for (int round = 0; round < 100; round++, next += 8)
+            {
+                for (uint i = 0; i < 8; i++) Frames.Send(port, Frames.Make(next + i, jumbo - (int)(i * 1000)));
+                port.Flush();
+                for (uint i = 0; i < 8; i++)
+                {
+                    byte[] frame = Frames.Receive(port);
+                    while (Frames.NumberOf(frame) < next) frame = Frames.Receive(port);
+                    Assert.Equal(Frames.Make(next + i, jumbo - (int)(i * 1000)), Swapped(frame));
+                }
+            }
+
+            for (uint i = 0; i < 8; i++) Frames.Send(port, Frames.Make(next++, jumbo));
+            port.Flush();
+            uint before = port.Recoveries;
+            daemon.KillDrivers(1, TimeSpan.Zero);
+            Machine.Until(port, () => port.Recoveries > before, "the next driver serves");
+        }
+
+        Assert.Equal(0ul, port.RejectedFrames);
+    }
+
+    [Fact]
+    public void Threads_with_a_pair_of_queues_each_get_their_own_frames_back_while_drivers_die()
+    {
+        const int queues = 2, lives = 6;
+        using VirtualSwitch back = new(Back, "macswap", queues);
+        using DaemonProcess daemon = new($$"""{ "device": "vhost-user-net:{{Back}}", {{DaemonProcess.NeverGivenUp}} }""");
+        IReadOnlyList<NetworkPort> ports = NetworkPort.OpenQueues("net0", queues, new NetworkPortOptions { TxBuffers = 256, RxBuffers = 256, AnswerLimit = Machine.Limit }, daemon.Socket);
+        using Barrier together = new(queues + 1);
+        Exception?[] failures = new Exception?[queues];
+        Thread[] threads = [.. ports.Select((port, queue) => new Thread(() => failures[queue] = Record.Exception(() => EchoOverLives(port, (uint)queue, lives, together))))];
+        foreach (Thread thread in threads) thread.Start();
+        // Both are in the middle of it.
+        for (int life = 0; life < lives && together.SignalAndWait(Machine.Limit, TestContext.Current.CancellationToken); life++) daemon.KillDrivers(1, TimeSpan.Zero);
+        Assert.All(threads, thread => Assert.True(thread.Join(Machine.Limit), $"a thread does not end\n{daemon}"));
+        Assert.All(failures, Assert.Null);
+        Assert.All(ports, port => Assert.Equal(0ul, port.RejectedFrames));
+        foreach (NetworkPort port in ports) port.Dispose();
+    }
+
+    /// <summary>Frames of this queue come back on it and no others do.</summary>
+    private static void EchoOverLives(NetworkPort port, uint queue, int lives, Barrier together)
+    {
+        uint next = queue << 24;
+        for (int life = 0; life < lives; life++)
+        {
+            AwaitEcho(port, ref next);
+            for (int round = 0; round < 20; round++, next += Window) Echo(port, next);
+            uint before = port.Recoveries;
+            Assert.True(together.SignalAndWait(Machine.Limit), "the other thread is here, too");
+            Machine.Until(
+                port,
+                () =>
+                {
+                    while (Frames.TryReceive(port) is { } frame) Assert.Equal(queue, Frames.NumberOf(frame) >> 24);
+                    return port.Recoveries > before;
+                },
+                "the next driver serves");
+        }
+    }
+
     private static NetworkPort Open(DaemonProcess daemon) => NetworkPort.Open("net0", new NetworkPortOptions { TxBuffers = 256, RxBuffers = 256, AnswerLimit = Machine.Limit }, daemon.Socket);
 
     /// <summary>Sends a window of frames, which come back in order and byte for byte but for their addresses.</summary>

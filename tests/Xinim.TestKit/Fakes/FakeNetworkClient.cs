@@ -44,7 +44,7 @@ public sealed class FakeNetworkClient : IDisposable
     {
         const uint generation = 1;
         RingShape shape = new(txCapacity, rxCapacity, generation);
-        _rings = NetworkRings.Create(txCapacity, rxCapacity, generation);
+        _rings = NetworkRings.Create(shape);
         Driver = new NetworkRings.DriverEnd(_rings, shape, _event, _event);
         Client = new NetworkRings.ClientEnd(_rings, shape, _event, _event);
         TxPool = map("tx-pool", (long)txCapacity * Stride, RegionAccess.Read);
@@ -156,6 +156,9 @@ public sealed class FakeNetworkClient : IDisposable
     /// <summary>Where a buffer of a pool begins.</summary>
     public static uint OffsetOf(uint index) => (index * Stride) + HeadroomBytes;
 
+    /// <summary>The first buffers of the frames that were taken, ever.</summary>
+    public List<NetBuffer> FirstOfFrames { get; } = [];
+
     /// <summary>Takes what was received, and posts the same buffers again where asked to.</summary>
     public List<(NetBuffer Last, byte[] Frame)> TakeReceived(bool repost = true)
     {
@@ -167,7 +170,8 @@ public sealed class FakeNetworkClient : IDisposable
             NetBuffer buffer = Client.Received.Read(i);
             parts.Add(buffer);
             if ((buffer.Flags & NetFlags.More) != 0) continue;
-            frames.Add((buffer, (buffer.Flags & NetFlags.Rejected) != 0 ? [] : [.. parts.SelectMany(part => RxPool.Memory!.Slice(_posted[part.Cookie], (int)part.Length).ToArray())]));
+            frames.Add((buffer, (buffer.Flags & NetFlags.Rejected) != 0 ? [] : [.. parts.SelectMany(BytesOf)]));
+            FirstOfFrames.Add(parts[0]);
             if (repost) foreach (NetBuffer part in parts.Where(part => (part.Flags & NetFlags.Rejected) == 0)) Post(1, (uint)part.Cookie);
             parts.Clear();
         }
@@ -175,6 +179,15 @@ public sealed class FakeNetworkClient : IDisposable
         if (parts.Count != 0) throw new InvalidOperationException("the driver returned a part of a frame");
         Client.Received.Release(count);
         return frames;
+    }
+
+    private byte[] BytesOf(NetBuffer part)
+    {
+        Span<byte> lead = stackalloc byte[NetBuffer.LeadBytes];
+        if ((part.Flags & NetFlags.Lead) == 0) return RxPool.Memory!.Slice(_posted[part.Cookie], (int)part.Length).ToArray();
+        part.GetLead(lead);
+        int first = (int)Math.Min(part.Length, NetBuffer.LeadBytes);
+        return [.. lead[..first], .. RxPool.Memory!.Slice(_posted[part.Cookie], (int)part.Length - first)];
     }
 
     public void Dispose()

@@ -19,7 +19,7 @@ public sealed class FakeDaemon : IDisposable
     private readonly Thread _thread;
     private readonly SafeFileHandle _stop = Descriptor.CreateEvent();
     private readonly SafeFileHandle _driverBell = Descriptor.CreateEvent();
-    private readonly SafeFileHandle _clientBell = Descriptor.CreateEvent();
+    private readonly SafeFileHandle[] _clientBells = [.. Enumerable.Range(0, (int)NetworkRings.MaxPairs).Select(_ => Descriptor.CreateEvent())];
     private readonly List<SharedRegion> _memory = [];
     private readonly Lock _lock = new();
     private readonly List<Channel> _channels = [];
@@ -95,8 +95,11 @@ public sealed class FakeDaemon : IDisposable
         }
     }
 
-    /// <summary>The driver's present life.</summary>
-    public FakeNic Nic { get; private set; } = null!;
+    /// <summary>The driver's present life, one for each pair of queues.</summary>
+    public IReadOnlyList<FakeNic> Nics { get; private set; } = [];
+
+    /// <summary>The first pair.</summary>
+    public FakeNic Nic => Nics[0];
 
     public uint Generation { get; private set; }
 
@@ -106,7 +109,7 @@ public sealed class FakeDaemon : IDisposable
         lock (_lock)
         {
             Nic.Close();
-            Descriptor.Signal(_clientBell);
+            foreach (SafeFileHandle bell in _clientBells) Descriptor.Signal(bell);
         }
     }
 
@@ -143,7 +146,7 @@ public sealed class FakeDaemon : IDisposable
         _tx?.Dispose();
         _rx?.Dispose();
         _driverBell.Dispose();
-        _clientBell.Dispose();
+        foreach (SafeFileHandle bell in _clientBells) bell.Dispose();
         _stop.Dispose();
         if (_failure is not null) throw new InvalidOperationException("the fake daemon failed", _failure);
     }
@@ -239,7 +242,7 @@ public sealed class FakeDaemon : IDisposable
         _rx = SharedRegion.Create("fake-rx", (long)wish.RxPoolBytes, PageChoice.Ordinary);
         _opened = new OpenedNetworkMessage
         {
-            Rings = new RingShape(wish.TxCapacity, wish.RxCapacity, 0),
+            Rings = new RingShape(wish.TxCapacity, wish.RxCapacity, 0, wish.Pairs),
             TxPoolBytes = (ulong)_tx.Size,
             RxPoolBytes = (ulong)_rx.Size,
             TxGrant = TxGrant,
@@ -248,18 +251,18 @@ public sealed class FakeDaemon : IDisposable
         };
         SharedRegion rings = NewRings();
         if (LinkNewsFirst) channel.Send(new MessageHeader((uint)ClientMessage.LinkChanged, 0, 0), Info.Link);
-        channel.Send(new MessageHeader((uint)ClientMessage.Opened, Generation, request), _opened, _tx.Handle, _rx.Handle, rings.Handle, _clientBell, _driverBell);
+        channel.Send(new MessageHeader((uint)ClientMessage.Opened, Generation, request), _opened, [_tx.Handle, _rx.Handle, rings.Handle, _clientBells[0], _driverBell, .. _clientBells[1..(int)wish.Pairs]]);
     }
 
     private SharedRegion NewRings()
     {
         Generation++;
-        SharedRegion rings = NetworkRings.Create(_opened.Rings.TxCapacity, _opened.Rings.RxCapacity, Generation);
-        _memory.Add(rings);
         _opened.Rings = _opened.Rings with { Generation = Generation };
+        SharedRegion rings = NetworkRings.Create(_opened.Rings);
+        _memory.Add(rings);
         _opened.RingsBytes = (uint)rings.Size;
         _opened.Info = Info;
-        Nic = new FakeNic(rings, _opened.Rings, _driverBell, _clientBell, _tx!, _rx!);
+        Nics = [.. Enumerable.Range(0, (int)_opened.Rings.Pairs).Select(pair => new FakeNic(rings, _opened.Rings, _driverBell, _clientBells[pair], _tx!, _rx!, (uint)pair))];
         return rings;
     }
 }

@@ -13,13 +13,13 @@ public sealed class FakeNic
 {
     private readonly SharedRegion _rx;
 
-    internal FakeNic(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle peer, SharedRegion tx, SharedRegion rx)
+    internal FakeNic(SharedRegion memory, RingShape shape, SafeFileHandle own, SafeFileHandle peer, SharedRegion tx, SharedRegion rx, uint pair = 0)
     {
         Memory = memory;
         Shape = shape;
         TxPool = tx;
         _rx = rx;
-        Rings = new NetworkRings.DriverEnd(memory, shape, own, peer);
+        Rings = new NetworkRings.DriverEnd(memory, shape, own, peer, pair);
     }
 
     public NetworkRings.DriverEnd Rings { get; }

@@ -13,15 +13,16 @@ public sealed class VirtualSwitch : IDisposable
 
     /// <param name="socket">Where it listens.</param>
     /// <param name="mode">What it does with frames: <c>rxonly</c> throws them away, <c>macswap</c> sends them back with their addresses swapped.</param>
-    public VirtualSwitch(string socket, string mode = "rxonly")
+    /// <param name="queues">Pairs; what comes on one goes back on it.</param>
+    public VirtualSwitch(string socket, string mode = "rxonly", int queues = 1)
     {
         if (!File.Exists(Program)) throw new LinuxException($"{Program} is missing; install the package dpdk-dev with scripts/install.sh remote");
         // DPDK does not listen where a dead process has left its socket.
         File.Delete(socket);
         string[] arguments =
         [
-            "--no-huge", $"--file-prefix=xinim{Environment.ProcessId}", "-m", "256", "--no-pci", "-l", "0,1", "--vdev", $"net_vhost0,iface={socket},queues=1",
-            "--", $"--forward-mode={mode}", "--no-mlockall", "--total-num-mbufs=4096", "--stats-period", "1",
+            "--no-huge", $"--file-prefix=xinim{Environment.ProcessId}", "-m", "256", "--no-pci", "-l", "0,1", "--vdev", $"net_vhost0,iface={socket},queues={queues}",
+            "--", $"--forward-mode={mode}", "--no-mlockall", $"--rxq={queues}", $"--txq={queues}", "--total-num-mbufs=4096", "--stats-period", "1",
         ];
         _process = Process.Start(new ProcessStartInfo(Program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true })!;
         // What it says is read, or it would stop at a full pipe.

@@ -85,7 +85,7 @@ internal sealed class E1000RxQueue
         ReportChecksums = filters.ReportChecksums;
     }
 
-    /// <inheritdoc cref="INetworkDriver.RxProvide"/>
+    /// <inheritdoc cref="INetworkPair.RxProvide"/>
     public uint Provide(RingConsumer<NetBuffer> free)
     {
         if (_buffers is not { } buffers) return 0;
@@ -124,7 +124,7 @@ internal sealed class E1000RxQueue
     /// <summary>The device ran out of buffers, or nearly: the next ones are announced at once.</summary>
     public void Hurry() => _urgent = true;
 
-    /// <inheritdoc cref="INetworkDriver.RxReturn"/>
+    /// <inheritdoc cref="INetworkPair.RxReturn"/>
     /// <exception cref="DeviceFaultException">A descriptor says what no working device says.</exception>
     public uint Return(RingProducer<NetBuffer> received)
     {

@@ -105,7 +105,7 @@ internal sealed class E1000TxQueue
         VlanOffload = filters.VlanOffload;
     }
 
-    /// <inheritdoc cref="INetworkDriver.TxProvide"/>
+    /// <inheritdoc cref="INetworkPair.TxProvide"/>
     public uint Provide(RingConsumer<NetBuffer> submitted)
     {
         if (_buffers is not { } buffers) return 0;
@@ -162,7 +162,7 @@ internal sealed class E1000TxQueue
         return count;
     }
 
-    /// <inheritdoc cref="INetworkDriver.TxReturn"/>
+    /// <inheritdoc cref="INetworkPair.TxReturn"/>
     public uint Return(RingProducer<NetBuffer> completed)
     {
         Collect();

@@ -9,7 +9,8 @@ namespace Xinim.Drivers.Network.Virtio;
 internal sealed class VirtioNetConfig(VirtioDevice device)
 {
     // Offsets [V §5.1.4].
-    private const int MacAt = 0, StatusAt = 6, MtuAt = 10, SpeedAt = 12, DuplexAt = 16;
+    private const int MacAt = 0, StatusAt = 6, PairsAt = 8, MtuAt = 10, SpeedAt = 12, DuplexAt = 16, KeyAt = 17, TableAt = 18, HashesAt = 20;
+    private const ushort MostPairs = 0x8000; // [V §5.1.4.1]
     private const ushort LinkUp = 1, Announce = 2; // VIRTIO_NET_S_LINK_UP, VIRTIO_NET_S_ANNOUNCE [V §5.1.4]
     private const ushort LeastMtu = 68; // [V §5.1.4.1]
     private const uint MaxSpeed = int.MaxValue; // greater means unknown [V §5.1.4.2]
@@ -33,7 +34,7 @@ internal sealed class VirtioNetConfig(VirtioDevice device)
         if (device.Has(VirtioNetFeatures.SpeedDuplex))
         {
             uint speed = Read32(SpeedAt);
-            link = new LinkState(1, speed <= MaxSpeed ? speed : 0, ReadDuplex() == FullDuplex ? 1u : 0);
+            link = new LinkState(1, speed <= MaxSpeed ? speed : 0, Read8(DuplexAt) == FullDuplex ? 1u : 0);
         }
 
         return (link, (status & Announce) != 0);
@@ -47,6 +48,18 @@ internal sealed class VirtioNetConfig(VirtioDevice device)
         ushort mtu = Read16(MtuAt);
         return mtu >= LeastMtu ? mtu : throw new DeviceFaultException($"{device.Transport.Name}: mtu is {mtu}, less than {LeastMtu} [V §5.1.4.1]");
     }
+
+    /// <summary>Pairs of queues; without MQ one [V §5.1.4].</summary>
+    /// <exception cref="DeviceFaultException">It says what it must not.</exception>
+    public ushort ReadMaxPairs()
+    {
+        if (!device.Has(VirtioNetFeatures.MultiQueue)) return 1;
+        ushort pairs = Read16(PairsAt);
+        return pairs is > 0 and <= MostPairs ? pairs : throw new DeviceFaultException($"{device.Transport.Name}: max_virtqueue_pairs is {pairs}, not 1 to {MostPairs} [V §5.1.4.1]");
+    }
+
+    /// <summary>What RSS can do: kinds of hashes, entries of the indirection table, bytes of the key [V §5.1.4].</summary>
+    public (uint Hashes, ushort Entries, byte KeyBytes) ReadRss() => (Read32(HashesAt), Read16(TableAt), Read8(KeyAt));
 
     private ushort Read16(int offset)
     {
@@ -62,10 +75,10 @@ internal sealed class VirtioNetConfig(VirtioDevice device)
         return BinaryPrimitives.ReadUInt32LittleEndian(bytes);
     }
 
-    private byte ReadDuplex()
+    private byte Read8(int offset)
     {
         Span<byte> bytes = stackalloc byte[1];
-        device.Transport.ReadConfig(DuplexAt, bytes, 1);
+        device.Transport.ReadConfig(offset, bytes, 1);
         return bytes[0];
     }
 }

@@ -23,15 +23,21 @@ public sealed class VirtioNetDriver : INetworkDriver
     private readonly IVirtioTransport _transport;
     private readonly VirtioNetConfig _config;
     private readonly VirtioNetFilters _filters = new();
-    private readonly VirtioVectors _vectors;
     private readonly DmaArena _arena;
     private readonly Action<string> _log;
-    private VirtioNetQueues? _queues;
+    private VirtioVectors _vectors;
+
+    /// <summary>The client's; none while there are no queues.</summary>
+    private VirtioNetQueues[] _pairs = [];
+    private int _pairsWanted = 1;
     private VirtioNetControl? _control;
-    private long _pairs;
+
+    /// <summary>Where the memory of the pairs begins.</summary>
+    private long _pairsAt;
     private VirtioNetAnnouncement? _announcement;
     private MacAddress _mac;
     private NetworkStatistics _sums;
+    private NetworkWishes _wishes;
     private ulong _interrupts;
 
     /// <exception cref="ArgumentException">An option is unknown or out of range.</exception>
@@ -56,9 +62,12 @@ public sealed class VirtioNetDriver : INetworkDriver
         _log = log;
     }
 
-    public bool TxBusy => _queues is { } queues && queues.Tx.Busy;
+    public bool TxBusy => Array.Exists(_pairs, pair => pair.Tx.Busy);
 
-    public bool TxBacklog => _queues is { } queues && queues.Tx.Backlog;
+    /// <summary>Of a pair that sends nothing no interrupt comes.</summary>
+    public bool TxBacklog => _pairs.Length != 0 && Array.TrueForAll(_pairs, pair => pair.Tx.Backlog);
+
+    public IReadOnlyList<INetworkPair> Pairs => _pairs;
 
     public LinkState Link { get; private set; }
 
@@ -68,14 +77,17 @@ public sealed class VirtioNetDriver : INetworkDriver
         {
             NetworkStatistics now = _sums;
             now.Interrupts = _interrupts;
-            if (_queues is not { } queues) return now;
-            now.RxFrames += queues.Rx.Frames;
-            now.RxBytes += queues.Rx.Bytes;
-            now.RxDropped += queues.Rx.Dropped;
-            now.TxFrames += queues.Tx.Frames;
-            now.TxBytes += queues.Tx.Bytes;
-            now.TxRejected += queues.Tx.Rejected;
-            now.Doorbells += queues.Tx.Doorbells + queues.Rx.Doorbells;
+            foreach (VirtioNetQueues pair in _pairs)
+            {
+                now.RxFrames += pair.Rx.Frames;
+                now.RxBytes += pair.Rx.Bytes;
+                now.RxDropped += pair.Rx.Dropped;
+                now.TxFrames += pair.Tx.Frames;
+                now.TxBytes += pair.Tx.Bytes;
+                now.TxRejected += pair.Tx.Rejected;
+                now.Doorbells += pair.Tx.Doorbells + pair.Rx.Doorbells;
+            }
+
             return now;
         }
     }
@@ -95,56 +107,78 @@ public sealed class VirtioNetDriver : INetworkDriver
             RxBufferBytes = VirtioNetRx.MinBuffer,
             Link = Link,
             SumWithLength = 1,
-            TxHeadroom = _queues!.Tx.Headroom,
-            RxHeadroom = _queues.Rx.Headroom,
+            TxHeadroom = _pairs[0].Tx.Headroom,
+            RxHeadroom = _pairs[0].Rx.Headroom,
+            MaxPairs = (uint)MaxPairs,
+            Able = Able,
         };
+    }
+
+    /// <summary>What the device is to do for a client is negotiated, once for all that follow with the same wishes.</summary>
+    public void Prepare(int pairs, NetworkWishes wishes)
+    {
+        if (pairs > 1 && pairs > MaxPairs) throw new ArgumentException($"the device has {MaxPairs} pair(s) of queues, not {pairs}; open it with fewer");
+        if (wishes != NetworkWishes.None) wishes &= Able;
+        if ((pairs, wishes) == (_pairsWanted, _wishes)) return;
+        (_pairsWanted, _wishes) = (pairs, wishes);
+        _sums = Statistics;
+        _pairs = [];
+        BringUp();
     }
 
     public void Attach(BufferTable buffers)
     {
         _transport.Synchronize();
-        _queues!.Rx.Attach(buffers);
-        _queues.Tx.Attach(buffers);
+        foreach (VirtioNetQueues pair in _pairs)
+        {
+            pair.Rx.Attach(buffers);
+            pair.Tx.Attach(buffers);
+        }
     }
 
     /// <summary>A reset is the only thing after which no DMA follows in every device, whatever it offers [V §2.4.1]; of the queues alone where it offers that [V §2.6.1].</summary>
     public void Detach()
     {
         _sums = Statistics;
-        _queues = null;
+        VirtioNetQueues[] old = _pairs;
+        _pairs = [];
         if (!_device.Has(VirtioFeatures.RingReset))
         {
             BringUp();
             return;
         }
 
-        _transport.ResetQueue(VirtioNetQueues.RxNumber);
-        _transport.ResetQueue(VirtioNetQueues.TxNumber);
-        _arena.Reset(_pairs);
-        VirtioNetQueues queues = VirtioNetQueues.Make(_device, _arena, _options, Offloads());
-        queues.SetUp(_transport, _vectors);
-        Apply(queues);
-        _queues = queues;
+        foreach (VirtioNetQueues pair in old) pair.Reset(_transport);
+        _arena.Reset(_pairsAt);
+        VirtioNetQueues[] pairs = MakePairs();
+        Apply(pairs);
+        _pairs = pairs;
     }
 
-    public uint TxProvide(RingConsumer<NetBuffer> submitted) => _queues!.Tx.Provide(submitted);
+    public uint TxProvide(RingConsumer<NetBuffer> submitted) => _pairs[0].TxProvide(submitted);
 
-    public uint TxReturn(RingProducer<NetBuffer> completed) => _queues!.Tx.Return(completed);
+    public uint TxReturn(RingProducer<NetBuffer> completed) => _pairs[0].TxReturn(completed);
 
-    public uint RxProvide(RingConsumer<NetBuffer> free) => _queues!.Rx.Provide(free);
+    public uint RxProvide(RingConsumer<NetBuffer> free) => _pairs[0].RxProvide(free);
 
-    public uint RxReturn(RingProducer<NetBuffer> received) => _queues!.Rx.Return(received);
+    public uint RxReturn(RingProducer<NetBuffer> received) => _pairs[0].RxReturn(received);
 
     public void ArmInterrupts()
     {
-        _queues!.Rx.Arm();
-        if (_queues.Tx.Busy) _queues.Tx.Arm();
+        foreach (VirtioNetQueues pair in _pairs)
+        {
+            pair.Rx.Arm();
+            if (pair.Tx.Busy) pair.Tx.Arm();
+        }
     }
 
     public void MaskInterrupts()
     {
-        _queues!.Rx.Mask();
-        _queues.Tx.Mask();
+        foreach (VirtioNetQueues pair in _pairs)
+        {
+            pair.Rx.Mask();
+            pair.Tx.Mask();
+        }
     }
 
     public void OnInterrupt(int vector)
@@ -159,34 +193,41 @@ public sealed class VirtioNetDriver : INetworkDriver
     public void OnTimer()
     {
         LookAtDevice();
-        _queues!.Tx.CheckProgress(excused: Link.Up == 0);
+        foreach (VirtioNetQueues pair in _pairs)
+        {
+            pair.Rx.CheckProgress();
+            pair.Tx.CheckProgress(excused: Link.Up == 0);
+        }
     }
 
     public void SetFilters(in NetworkFilters filters)
     {
         NetworkFilters former = _filters.Current;
-        _filters.Set(filters, _options.VlanFilter && (_queues is null || _device.Has(VirtioNetFeatures.ControlVlan)));
-        if (_queues is not { } queues) return;
+        _filters.Set(filters, _options.VlanFilter && (_pairs.Length == 0 || _device.Has(VirtioNetFeatures.ControlVlan)));
+        if (_pairs.Length == 0) return;
         try
         {
             _filters.Write(_device, _control, fresh: false);
-            Apply(queues);
+            Apply(_pairs);
         }
         catch (ArgumentException)
         {
             // What was refused is not kept, nor the half of it that the device took.
             _filters.Set(former, filtersVlans: true);
             _filters.Write(_device, _control, fresh: false);
-            Apply(queues);
+            Apply(_pairs);
             throw;
         }
     }
 
-    public void StopReceiving() => _queues!.Rx.Close();
+    public void StopReceiving()
+    {
+        foreach (VirtioNetQueues pair in _pairs) pair.Rx.Close();
+    }
 
     public void Stop()
     {
-        _queues = null;
+        _pairs = [];
         _transport.Reset();
     }
 
@@ -194,7 +235,7 @@ public sealed class VirtioNetDriver : INetworkDriver
     {
         try
         {
-            if (_queues is not null) Stop();
+            if (_pairs.Length != 0) Stop();
         }
         catch (DeviceFaultException gone)
         {
@@ -207,25 +248,26 @@ public sealed class VirtioNetDriver : INetworkDriver
     /// <summary>[V §3.1.1], with step 7 for network devices [V §5.1.5].</summary>
     private void BringUp()
     {
-        _device.Negotiate(offered => VirtioNetFeatures.Choose(offered, _options) | _options.QueueFeatures);
+        _device.Negotiate(offered => VirtioNetFeatures.Choose(offered, _options, _wishes, _pairsWanted) | _options.QueueFeatures);
         _arena.Reset();
         _mac = _options.Mac ?? _config.ReadMac() ?? MadeUpMac(_transport.Name);
         _filters.LimitFrame(LargestFrame());
-        // Without MULTIQUEUE it follows the one pair [V §5.1.2].
-        ushort? control = _device.Has(VirtioNetFeatures.ControlQueue) ? (ushort)2 : null;
+        // It follows all pairs that there are [V §5.1.2].
+        ushort? control = _device.Has(VirtioNetFeatures.ControlQueue) ? (ushort)(2 * _config.ReadMaxPairs()) : null;
         _control = control is { } at ? VirtioNetQueues.MakeControl(_device, _arena, at) : null;
         _announcement = new VirtioNetAnnouncement(_arena, _mac);
-        _pairs = _arena.Used;
-        VirtioNetQueues queues = VirtioNetQueues.Make(_device, _arena, _options, Offloads());
+        _pairsAt = _arena.Used;
+        _vectors = new VirtioVectors(_transport.Vectors, 2 * _pairsWanted);
         _transport.SetConfigVector(_vectors.Configuration);
-        queues.SetUp(_transport, _vectors);
+        VirtioNetQueues[] pairs = MakePairs();
         if (control is { } number) _control!.SetUp(_transport, number);
         _device.Begin();
-        _queues = queues;
+        _pairs = pairs;
+        if (_pairsWanted > 1 && !_transport.PairsNeedNoCommand) VirtioNetSteering.Enable(_device, _config, _control!, _pairsWanted);
         if (_options.Mac is { } own && _device.Has(VirtioNetFeatures.ControlMac | VirtioNetFeatures.ControlReceive) && !_control!.Do(VirtioNetControl.SetMac, own))
             throw new DeviceFaultException($"{_transport.Name} refuses the address {own} (VIRTIO_NET_ERR) [V §5.1.6.5.2]");
         _filters.Write(_device, _control, fresh: true);
-        Apply(queues);
+        Apply(pairs);
         // It costs latency and nothing else where the device does not do it.
         if (_device.Has(VirtioNetFeatures.Coalescing) && !_control!.Coalesce(CoalesceFrames, _options.CoalesceMicroseconds))
             _log($"the device refuses to gather interrupts for {_options.CoalesceMicroseconds} µs (VIRTIO_NET_ERR); it goes on as it is");
@@ -242,11 +284,29 @@ public sealed class VirtioNetDriver : INetworkDriver
         return _config.ReadMtu() is { } mtu ? Math.Min(mtu + VlanHeader, room) : room;
     }
 
-    private void Apply(VirtioNetQueues queues)
+    private VirtioNetQueues[] MakePairs()
     {
-        queues.Rx.MaxFrame = queues.Tx.MaxFrame = _filters.MaxFrame;
-        queues.Rx.ReportChecksums = _filters.ReportChecksums && _device.Has(VirtioNetFeatures.GuestChecksum);
+        VirtioNetQueues[] pairs = [.. Enumerable.Range(0, _pairsWanted).Select(number => VirtioNetQueues.Make(_device, _arena, _options, Offloads(), number))];
+        foreach (VirtioNetQueues pair in pairs) pair.SetUp(_transport, _vectors);
+        return pairs;
     }
+
+    private void Apply(VirtioNetQueues[] pairs)
+    {
+        foreach (VirtioNetQueues pair in pairs)
+        {
+            pair.Rx.MaxFrame = pair.Tx.MaxFrame = _filters.MaxFrame;
+            pair.Rx.ReportChecksums = _filters.ReportChecksums && _device.Has(VirtioNetFeatures.GuestChecksum);
+        }
+    }
+
+    /// <summary>What the device has, and a client can have.</summary>
+    private int MaxPairs => (int)Math.Min(NetworkRings.MaxPairs, _transport.PairsNeedNoCommand ? (uint)_transport.QueueCount / 2 : _config.ReadMaxPairs());
+
+    /// <summary>Large frames need a queue that holds the largest: two entries a buffer.</summary>
+    private NetworkWishes Able
+        => (_device.Offered & VirtioNetFeatures.MergeBuffers) != 0 && _device.SizeOf(VirtioNetQueues.RxNumber, _options.RxDescriptors) >= 2 * VirtioNetRx.MaxPieces
+            ? NetworkWishes.LargeReceive : NetworkWishes.None;
 
     private NetFlags Offloads()
     {
@@ -261,9 +321,9 @@ public sealed class VirtioNetDriver : INetworkDriver
         _device.CheckHealth();
         (LinkState link, bool announce) = _config.ReadStatus();
         Link = link;
-        if (!announce || !_device.Has(VirtioNetFeatures.Announce) || _control is not { } control || _queues is not { } queues) return;
+        if (!announce || !_device.Has(VirtioNetFeatures.Announce) || _control is not { } control || _pairs.Length == 0) return;
         _log("the device asks for an announcement; sent");
-        queues.Tx.Send(_announcement!.At, VirtioNetAnnouncement.Bytes);
+        _pairs[0].Tx.Send(_announcement!.At, VirtioNetAnnouncement.Bytes);
         _ = control.Do(VirtioNetControl.AcknowledgeAnnounce, []);
     }
 

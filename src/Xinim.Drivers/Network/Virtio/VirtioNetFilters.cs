@@ -77,7 +77,7 @@ internal sealed class VirtioNetFilters
         }
 
         if (device.Has(VirtioNetFeatures.ControlVlan)) WriteVlans(control, fresh);
-        if (device.Has(VirtioNetFeatures.ControlOffloads)) WriteOffloads(control);
+        if (device.Has(VirtioNetFeatures.ControlOffloads)) WriteOffloads(device, control);
     }
 
     private void CheckFrame(uint bytes)
@@ -119,11 +119,12 @@ internal sealed class VirtioNetFilters
         }
     }
 
-    /// <summary>The bits are those of the features [V §5.1.6.5.8].</summary>
-    private void WriteOffloads(VirtioNetControl control)
+    /// <summary>The bits are those of the features [V §5.1.6.5.8]. Merged buffers were negotiated because the client wants all of them.</summary>
+    private void WriteOffloads(VirtioDevice device, VirtioNetControl control)
     {
+        VirtioFeatures agreed = device.Features & VirtioNetFeatures.GuestOffloads;
         Span<byte> bits = stackalloc byte[8];
-        BinaryPrimitives.WriteUInt64LittleEndian(bits, ReportChecksums ? (ulong)VirtioNetFeatures.GuestChecksum : 0);
+        BinaryPrimitives.WriteUInt64LittleEndian(bits, ReportChecksums || device.Has(VirtioNetFeatures.MergeBuffers) ? (ulong)agreed : 0);
         Require(control.Do(VirtioNetControl.SetOffloads, bits), "the receive offloads");
     }
 

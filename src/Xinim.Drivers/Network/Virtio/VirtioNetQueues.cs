@@ -2,18 +2,32 @@ using Xinim.Drivers.Virtio;
 using Xinim.Drivers.Virtio.Queues;
 using Xinim.Drivers.Virtio.Transports;
 using Xinim.Ipc.Protocols;
+using Xinim.Ipc.Rings;
 using Xinim.Vfio.Dma;
 
 namespace Xinim.Drivers.Network.Virtio;
 
 /// <summary>A pair of queues, in memory of the work region; made anew for each client.</summary>
-internal sealed record VirtioNetQueues(VirtioNetRx Rx, VirtioNetTx Tx)
+/// <param name="Number">Which pair, from 0.</param>
+internal sealed record VirtioNetQueues(VirtioNetRx Rx, VirtioNetTx Tx, int Number) : INetworkPair
 {
-    public const ushort RxNumber = 0, TxNumber = 1; // [V §5.1.2]
+    public const ushort RxNumber = 0, TxNumber = 1; // of the first pair [V §5.1.2]
+
+    public uint TxProvide(RingConsumer<NetBuffer> submitted) => Tx.Provide(submitted);
+
+    public uint TxReturn(RingProducer<NetBuffer> completed) => Tx.Return(completed);
+
+    public uint RxProvide(RingConsumer<NetBuffer> free) => Rx.Provide(free);
+
+    public uint RxReturn(RingProducer<NetBuffer> received) => Rx.Return(received);
+
+    /// <summary>Of which queues the pair with that number is [V §5.1.2].</summary>
+    public static (ushort Rx, ushort Tx) NumbersOf(int pair) => ((ushort)(2 * pair), (ushort)((2 * pair) + 1));
 
     /// <param name="offloads">What frames may ask for.</param>
-    public static VirtioNetQueues Make(VirtioDevice device, DmaArena arena, VirtioNetOptions options, NetFlags offloads)
-        => VirtQueueFactory.IsPacked(device.Features) ? Make<PackedQueue>(device, arena, options, offloads) : Make<SplitQueue>(device, arena, options, offloads);
+    /// <param name="number">Which pair.</param>
+    public static VirtioNetQueues Make(VirtioDevice device, DmaArena arena, VirtioNetOptions options, NetFlags offloads, int number)
+        => VirtQueueFactory.IsPacked(device.Features) ? Make<PackedQueue>(device, arena, options, offloads, number) : Make<SplitQueue>(device, arena, options, offloads, number);
 
     /// <param name="number">Where it is.</param>
     public static VirtioNetControl MakeControl(VirtioDevice device, DmaArena arena, ushort number)
@@ -21,27 +35,43 @@ internal sealed record VirtioNetQueues(VirtioNetRx Rx, VirtioNetTx Tx)
 
     public void SetUp(IVirtioTransport transport, VirtioVectors vectors)
     {
-        Rx.SetUp(transport, RxNumber, vectors.OfQueue(0));
-        Tx.SetUp(transport, TxNumber, vectors.OfQueue(1));
+        (ushort rx, ushort tx) = NumbersOf(Number);
+        Rx.SetUp(transport, rx, vectors.OfQueue(rx));
+        Tx.SetUp(transport, tx, vectors.OfQueue(tx));
+    }
+
+    /// <summary>The device lets go of both, where RING_RESET is negotiated [V §2.6.1].</summary>
+    public void Reset(IVirtioTransport transport)
+    {
+        (ushort rx, ushort tx) = NumbersOf(Number);
+        transport.ResetQueue(rx);
+        transport.ResetQueue(tx);
     }
 
     private static VirtioNetControl<TQueue> MakeControl<TQueue>(VirtioDevice device, DmaArena arena, ushort number)
         where TQueue : struct, IVirtQueue
         => new(device.MakeQueue<TQueue>(arena, number, VirtioNetControl<TQueue>.Entries, 0), arena);
 
-    private static VirtioNetQueues Make<TQueue>(VirtioDevice device, DmaArena arena, VirtioNetOptions options, NetFlags offloads)
+    private static VirtioNetQueues Make<TQueue>(VirtioDevice device, DmaArena arena, VirtioNetOptions options, NetFlags offloads, int number)
         where TQueue : struct, IVirtQueue
         => new(
-            new VirtioNetRxQueue<TQueue>(device.MakeQueue<TQueue>(arena, RxNumber, options.RxDescriptors, VirtioNetRx.MaxBuffers + 1), arena)
-            {
-                // What a header can say without GUEST_CSUM is nothing that anybody reads [V §5.1.6.4].
-                Headroom = options.Headroom && !device.Has(VirtioNetFeatures.GuestChecksum) ? VirtioNetHeader.Bytes : (ushort)0,
-            },
-            new VirtioNetTxQueue<TQueue>(device.MakeQueue<TQueue>(arena, TxNumber, options.TxDescriptors, VirtioNetTx.MaxBuffers + 1), arena)
+            MakeRx(device, arena, device.MakeQueue<TQueue>(arena, NumbersOf(number).Rx, options.RxDescriptors, VirtioNetRx.MaxBuffers + 1), options),
+            new VirtioNetTxQueue<TQueue>(device.MakeQueue<TQueue>(arena, NumbersOf(number).Tx, options.TxDescriptors, VirtioNetTx.MaxBuffers + 1), arena)
             {
                 Headroom = options.Headroom ? VirtioNetHeader.Bytes : (ushort)0,
                 Offloads = offloads,
                 LateInterrupts = device.Has(VirtioFeatures.EventIndex),
                 CutsUdp = device.Has(VirtioNetFeatures.HostUso),
-            });
+            },
+            number);
+
+    private static VirtioNetRx MakeRx<TQueue>(VirtioDevice device, DmaArena arena, TQueue queue, VirtioNetOptions options)
+        where TQueue : struct, IVirtQueue
+        => device.Has(VirtioNetFeatures.MergeBuffers)
+            ? new VirtioNetMergedRxQueue<TQueue>(queue, arena, device.Features)
+            : new VirtioNetRxQueue<TQueue>(queue, arena)
+            {
+                // What a header can say without GUEST_CSUM is nothing that anybody reads [V §5.1.6.4].
+                Headroom = options.Headroom && !device.Has(VirtioNetFeatures.GuestChecksum) ? VirtioNetHeader.Bytes : (ushort)0,
+            };
 }

@@ -16,6 +16,15 @@ internal abstract class VirtioNetRx
     /// <summary>Buffers that one frame can fill: a jumbo frame of 9,018 bytes takes six.</summary>
     public const uint MaxBuffers = 8;
 
+    /// <summary>Buffers that one frame can fill where buffers are merged: the largest one with its header.</summary>
+    public const uint MaxPieces = (NetBuffer.MaxSegmentedFrame + VirtioNetHeader.Bytes + MinBuffer - 1) / MinBuffer;
+
+    /// <summary>Bytes of the least frame.</summary>
+    protected const uint MinFrame = 14;
+
+    /// <summary>Bytes of a buffer at the most.</summary>
+    protected const uint MaxRoom = 1 << 30;
+
     /// <summary>Bytes before a client's buffer that may take the header; 0: none.</summary>
     public ushort Headroom { get; init; }
 
@@ -45,6 +54,12 @@ internal abstract class VirtioNetRx
     public abstract void Arm();
 
     public abstract void Mask();
+
+    /// <summary>Once a second: a device that has begun a frame ends it.</summary>
+    /// <exception cref="Vfio.DeviceFaultException">It does not.</exception>
+    public virtual void CheckProgress()
+    {
+    }
 
     /// <summary>No further buffers are given; frames that come into those that the device has are delivered.</summary>
     public abstract void Close();

@@ -16,9 +16,7 @@ namespace Xinim.Drivers.Network.Virtio;
 internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
     where TQueue : struct, IVirtQueue
 {
-    private const uint MinFrame = 14;
     private const uint MaxParts = MaxBuffers;
-    private const uint MaxRoom = 1 << 30;
     private const int MaxBatch = 256;
 
     private readonly DmaBuffer<VirtioNetHeader> _headers;
@@ -229,7 +227,7 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
     /// <returns>Buffers put: all of the place's.</returns>
     private uint Deliver(RingView<NetBuffer> slots, uint put, in Place place, uint left)
     {
-        NetFlags result = ReportChecksums ? Describe(_headers[place.Slot].Flags) : NetFlags.None;
+        NetFlags result = ReportChecksums ? VirtioNetHeader.ResultOf(_headers[place.Slot].Flags) : NetFlags.None;
         _free[_freeCount++] = place.Slot;
         _withDevice -= place.Parts;
         uint first = place.Slot * MaxParts;
@@ -246,10 +244,6 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
 
         return place.Parts;
     }
-
-    /// <summary>The device vouches for the data: it has checked the sum, or none was made because the frame was on no wire [V §5.1.6.4].</summary>
-    private static NetFlags Describe(byte flags) => (flags & VirtioNetHeader.NeedsChecksum) != 0 ? NetFlags.PartialChecksum
-        : (flags & VirtioNetHeader.DataValid) != 0 ? NetFlags.TransportChecksum : NetFlags.None;
 
     /// <summary>What a buffer of the queue is: its header's slot, and how many of the client's buffers it has; or, with 0 parts, the one buffer that is all of it.</summary>
     private readonly record struct Place(ulong Cookie, uint Slot, uint Parts);

@@ -21,6 +21,9 @@ public interface IVirtioTransport : IDisposable
     /// <summary>Queues that the device has, or can be asked for.</summary>
     ushort QueueCount { get; }
 
+    /// <summary>True where a NIC's pairs of queues are enabled by being set up, without a command and without a word of how many there are: over vhost-user.</summary>
+    bool PairsNeedNoCommand => false;
+
     /// <summary>Interrupt vectors for <see cref="SetUpQueue"/> and <see cref="SetConfigVector"/>.</summary>
     int Vectors { get; }
 

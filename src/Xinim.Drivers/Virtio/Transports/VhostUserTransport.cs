@@ -57,6 +57,8 @@ public sealed class VhostUserTransport : IVirtioTransport
 
     public ushort QueueCount => _device.QueueCount;
 
+    public bool PairsNeedNoCommand => true;
+
     public int Vectors => _interrupts.Count;
 
     public int ConfigLength { get; }

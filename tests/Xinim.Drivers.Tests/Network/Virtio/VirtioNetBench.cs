@@ -2,6 +2,7 @@ using Xinim.Drivers.Network.Virtio;
 using Xinim.Drivers.Virtio;
 using Xinim.Drivers.Virtio.Transports;
 using Xinim.Ipc.Memory;
+using Xinim.Ipc.Protocols;
 using Xinim.TestKit.Fakes;
 using Xinim.TestKit.Virtio;
 using Xinim.Vfio.Dma;
@@ -71,10 +72,17 @@ internal sealed class VirtioNetBench : IDisposable
     /// <summary>The answer to a command: 0 is done, 1 is refused; below 0 it is used without an answer, below -1 not at all.</summary>
     public Func<byte, byte, int> Answer { get; set; } = (_, _) => 0;
 
+    /// <summary>The client's.</summary>
+    public NetworkWishes Wishes { get; init; }
+
+    /// <summary>Of queues that the client has.</summary>
+    public int Pairs { get; init; } = 1;
+
     /// <summary>Starts the driver and gives it the client's buffers.</summary>
     public VirtioNetBench Started(uint post = 0)
     {
         _ = Driver.Start();
+        Driver.Prepare(Pairs, Wishes);
         Driver.Attach(Client.Buffers);
         if (post != 0) Client.Post(post);
         Poll();
@@ -107,6 +115,29 @@ internal sealed class VirtioNetBench : IDisposable
         Model.Queue(Rx)!.Use(chain, written ?? put);
         _ = Model.Flush(Rx);
         return true;
+    }
+
+    /// <summary>The device receives a frame into as many buffers as it needs [V §5.1.6.4].</summary>
+    /// <param name="change">Makes the header that the device writes, num_buffers filled in, another one.</param>
+    /// <param name="room">Bytes of a buffer that the device uses at the most.</param>
+    /// <param name="used">Buffers that it uses; all by default.</param>
+    /// <returns>How many it needs.</returns>
+    public int ReceiveMerged(ReadOnlySpan<byte> frame, Action<byte[]>? change = null, int room = int.MaxValue, int used = int.MaxValue)
+    {
+        DeviceQueue queue = Model.Queue(Rx)!;
+        List<(DeviceChain Chain, int At, int Bytes)> pieces = [];
+        byte[] bytes = [.. new byte[HeaderBytes], .. frame];
+        for (int at = 0; at < bytes.Length; at += pieces[^1].Bytes)
+        {
+            DeviceChain chain = queue.Pop() ?? throw new InvalidOperationException("no room for a frame");
+            pieces.Add((chain, at, Math.Min(bytes.Length - at, Math.Min(room, (int)chain.WritableBytes))));
+        }
+
+        bytes[10] = (byte)pieces.Count;
+        change?.Invoke(bytes);
+        foreach ((DeviceChain chain, int at, int count) in pieces.Take(used)) queue.Use(chain, chain.Write(Model.Dma, bytes.AsSpan(at, count)));
+        _ = Model.Flush(Rx);
+        return pieces.Count;
     }
 
     /// <summary>The device sends what it has.</summary>
@@ -165,12 +196,15 @@ internal sealed class VirtioNetBench : IDisposable
     private void OnNotify(ushort queue)
     {
         if (queue == Tx && TransmitAtOnce) Transmit();
-        if (queue == ControlNumber) Obey();
+        if (queue == ControlAt) Obey();
     }
+
+    /// <summary>It follows all pairs that there are [V §5.1.2].</summary>
+    private ushort ControlAt => (Model.Accepted & VirtioNetFeatures.MultiQueue) != 0 ? (ushort)(2 * Model.Config[8]) : ControlNumber;
 
     private void Obey()
     {
-        DeviceQueue queue = Model.Queue(ControlNumber)!;
+        DeviceQueue queue = Model.Queue(ControlAt)!;
         while (queue.Pop() is { } chain)
         {
             byte[] bytes = chain.Read(Model.Dma);
@@ -181,6 +215,6 @@ internal sealed class VirtioNetBench : IDisposable
         }
 
         queue.WantNotifications(true);
-        _ = Model.Flush(ControlNumber);
+        _ = Model.Flush(ControlAt);
     }
 }
