@@ -69,7 +69,7 @@ Files that it writes beneath $XINIM_LAB_OUT come back to the host (default: arti
   --faulty-disks        one more AHCI controller, for tests of what disks do wrong
   --console-backend B   -chardev arguments for the virtio console (default: null), e.g. file,path=/tmp/console
   --qmp PATH            QEMU's control socket, for hot-plug from the host
-  --guest-qmp           the same in the guest, as /dev/ttyS1, with a network (net-plug) and a disk (disk-plug) for devices to be plugged
+  --guest-qmp           the same in the guest, as /dev/ttyS1, with a network (net-plug), a disk (disk-plug) and a port that echoes (echo-plug) for devices to be plugged
                         (XINIM_LAB_QMP=1 tells COMMAND; who has it can do to the host what QEMU can)
   --qemu 'ARGS'         more arguments for QEMU, split like a shell would (quotes work, nothing is expanded)
   --append 'ARGS'       more arguments for the guest's kernel

@@ -154,9 +154,13 @@ add_guest_qmp() {
   local socket
   socket="$(escape_commas "$1/qmp")"
   truncate -s 32M "$1/disk-plug.img"
+  # One FIFO for both directions, as of the standard machine's echo port.
+  mkfifo "$1/plug.in"
+  ln "$1/plug.in" "$1/plug.out"
   QEMU_ARGS+=(-chardev "socket,id=qmp-server,path=$socket,server=on,wait=off" -mon chardev=qmp-server,mode=control
     -chardev "socket,id=qmp-guest,path=$socket" -serial chardev:qmp-guest
     -netdev user,id=net-plug
+    -chardev "pipe,id=echo-plug,path=$(escape_commas "$1/plug")"
     -blockdev "driver=raw,node-name=disk-plug,file.driver=file,file.filename=$(escape_commas "$1/disk-plug.img")")
 }
 
