@@ -77,16 +77,15 @@ public sealed class AhciDriver : IBlockController
         _hardware.MaskInterrupts();
         uint causes = _hardware.ReadInterrupts();
         if (causes == 0) return;
-        // No port sets this bit again: it is cleared before the look, so that what is finished later sets it anew.
-        uint together = causes & _hardware.CoalescedInterrupt;
-        if (together != 0) _hardware.Registers.Interrupts.Acknowledge(together);
+        bool together = (causes & _hardware.CoalescedInterrupt) != 0;
         foreach (AhciPort port in _ports)
         {
             if ((causes & (1u << (int)port.Number)) != 0) port.OnInterrupt();
-            else if (together != 0) port.OnCoalesced();
+            else if (together) port.OnCoalesced();
         }
 
-        if (causes != together) _hardware.Registers.Interrupts.Acknowledge(causes & ~together);
+        // Of what coalesced meanwhile no port's cause is left to set its bit again: ports look once more when interrupts are armed.
+        _hardware.Registers.Interrupts.Acknowledge(causes);
     }
 
     public void OnTimer()

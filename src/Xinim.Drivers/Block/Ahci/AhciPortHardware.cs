@@ -113,7 +113,8 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
             // While ST is 0 bits only go.
             if ((last & ~left) != 0) since = Stopwatch.GetTimestamp();
             last &= left;
-            Wait.Pause(TimeSpan.FromMicroseconds(50));
+            // Long enough for QEMU to look after its disks: while reads of registers keep coming its multi-process machine does nothing else.
+            Wait.Pause(TimeSpan.FromMilliseconds(1));
         }
     }
 
