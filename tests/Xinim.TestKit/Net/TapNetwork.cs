@@ -14,6 +14,7 @@ public sealed class TapNetwork : IDisposable
 {
     private const int PacketLevel = 263, VnetHeaderOption = 15; // SOL_PACKET, PACKET_VNET_HDR (packet(7))
     private const int HeaderBytes = 10; // struct virtio_net_hdr without num_buffers
+    private const string Program = "/usr/sbin/ip";
     private static int s_made;
     private readonly int _queues;
     private readonly Socket _socket;
@@ -72,7 +73,8 @@ public sealed class TapNetwork : IDisposable
 
     private static void Ip(params IEnumerable<string> arguments)
     {
-        using Process process = Process.Start(new ProcessStartInfo("ip", arguments) { RedirectStandardError = true })!;
+        if (!File.Exists(Program)) throw new InvalidOperationException($"{Program} is missing; install the package iproute2");
+        using Process process = Process.Start(new ProcessStartInfo(Program, arguments) { RedirectStandardError = true })!;
         string error = process.StandardError.ReadToEnd();
         process.WaitForExit();
         if (process.ExitCode != 0) throw new InvalidOperationException($"ip {string.Join(' ', arguments)}: {error.Trim()}");
