@@ -38,7 +38,7 @@ packages_of() {
       printf '%s\n' qemu-system-x86 qemu-utils seabios ipxe-qemu busybox-static kmod cpio xz-utils \
         zstd iproute2 iputils-ping pciutils util-linux systemd
       ;;
-    remote) printf '%s\n' qemu-system-x86 qemu-system-common qemu-utils seabios ipxe-qemu dpdk-dev ;;
+    remote) printf '%s\n' qemu-system-x86 qemu-system-common qemu-utils seabios ipxe-qemu dpdk-dev iproute2 ;;
     bench) printf '%s\n' dpdk dpdk-dev fio qemu-utils qemu-system-x86 iproute2 ethtool ;;
     lint) echo shellcheck ;;
     all)

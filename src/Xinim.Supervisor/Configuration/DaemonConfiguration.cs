@@ -58,7 +58,7 @@ public sealed record DeviceConfiguration
     [JsonConverter(typeof(OptionsConverter))]
     public IReadOnlyDictionary<string, string> Options { get; set; } = new Dictionary<string, string>();
 
-    /// <summary>Remote NICs: QEMU's -netdev without its id, such as <c>user</c>; by default there is no peer and frames vanish.</summary>
+    /// <summary>Remote NICs: QEMU's -netdev without its id, such as <c>user</c>, or <c>tap,ifname=NAME,queues=2</c> of an interface that there is; by default there is no peer and frames vanish.</summary>
     public string? Netdev { get; set; }
 
     /// <summary>Remote disks: each the absolute path of a raw image, with <c>,read-only=on</c> if need be, or <c>null-co,size=BYTES</c> for one that reads as zeroes.</summary>

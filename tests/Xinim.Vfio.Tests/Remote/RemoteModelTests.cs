@@ -36,12 +36,22 @@ public sealed class RemoteModelTests
         => Assert.Contains($"{netdev},id=net", RemoteModel.Parse("remote:e1000", netdev).CommandLine(3));
 
     [Theory]
+    [InlineData("tap,ifname=tap0")]
+    [InlineData("tap,ifname=tap0,queues=4")]
+    public void Takes_an_interface_and_has_no_script_run_for_it(string netdev)
+        => Assert.Contains($"{netdev},id=net,script=no,downscript=no", RemoteModel.Parse("remote:virtio-net-pci", netdev).CommandLine(3));
+
+    [Theory]
     [InlineData("tap,script=/tmp/x")]
     [InlineData("user,smb=/")]
     [InlineData("user,guestfwd=tcp:10.0.2.100:1-cmd:sh")]
     [InlineData("socket")]
     [InlineData("socket,fd=0")]
     [InlineData("user\n")]
+    [InlineData("tap")]
+    [InlineData("tap,fd=3")]
+    [InlineData("tap,ifname=tap0,queues=9")]
+    [InlineData("tap,ifname=tap0,script=/bin/sh")]
     public void Refuses_other_networks(string netdev) => Assert.Throws<LinuxException>(() => RemoteModel.Parse("remote:e1000", netdev));
 
     [Theory]
