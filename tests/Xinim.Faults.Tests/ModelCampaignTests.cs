@@ -45,6 +45,10 @@ public sealed class ModelCampaignTests
         => Assert.Equal(3, Run(new ModelFault("planted", (_, _) => throw new InvalidOperationException("planted")), 3).Ledger.BreachCount);
 
     [Fact]
+    public void A_device_without_models_is_refused()
+        => Assert.Contains("virtio-console", Assert.Throws<CampaignException>(() => ModelSet.Of(DeviceKind.VirtioConsole)).Message, StringComparison.Ordinal);
+
+    [Fact]
     public void A_frame_that_is_wrong_and_would_be_believed_is_a_breach()
     {
         (Ledger ledger, _) = Run(ModelFault.Of<ModelBench>("planted", (bench, _) => Forge(bench)), 3);
