@@ -106,6 +106,7 @@ campaigns_in_lab() {
   campaign lab --target vfio --count 100 --duration 20
   campaign lab-virtio-net --target vfio --device virtio-net --kinds kill --count 30
   campaign lab-virtio-blk --target vfio --device virtio-blk --kinds kill --count 30
+  campaign lab-virtio-console --target vfio --device virtio-console --kinds kill --count 20
   campaign lab-ahci --target vfio --device ahci --kill-every 1 --duration 12
 }
 
@@ -156,6 +157,7 @@ campaigns_here() {
   campaign models-virtio-blk --target model --device virtio-blk --count 5000 --duration 15
   campaign models-ahci --target model --device ahci --count 5000 --duration 15
   campaign ahci --device ahci --count 1000 --duration 15
+  campaign virtio-console --device virtio-console --count 1000 --duration 15
   campaign virtio-net --device virtio-net --count 1000 --duration 20
   campaign virtio-blk --device virtio-blk --count 1000 --duration 20
   campaign vhost-user-blk --device vhost-user-blk --count 1000 --duration 15

@@ -46,4 +46,19 @@ public sealed class RingFaultTests
         Assert.Equal(0x1122ul, region.At<BlockCompletion>(completed + RingMap.HeaderBytes).Cookie);
         Assert.Equal((System.Runtime.CompilerServices.Unsafe.SizeOf<BlockRequest>(), System.Runtime.CompilerServices.Unsafe.SizeOf<BlockCompletion>()), (RingMap.Block.SlotBytes[0], RingMap.Block.SlotBytes[1]));
     }
+
+    [Fact]
+    public void Those_of_a_console_too()
+    {
+        RingShape shape = new(8, 16, 1);
+        using SharedRegion region = ConsoleRings.Create(shape);
+        using SafeFileHandle bell = Descriptor.CreateEvent();
+        ConsoleRings.DriverEnd driver = new(region, shape, bell, bell);
+        long received = (long)RingMap.Console.HeaderOf(1, at => region.At<uint>((long)at + RingMap.CapacityAt));
+        Assert.Equal((8u, 16u), (region.At<uint>(RingMap.FirstRing + RingMap.CapacityAt), region.At<uint>(received + RingMap.CapacityAt)));
+        driver.Received.Reserve(1);
+        driver.Received.Publish(1);
+        Assert.Equal(1u, region.At<uint>(received + RingMap.TailAt));
+        Assert.Equal(System.Runtime.CompilerServices.Unsafe.SizeOf<ConsoleChunk>(), RingMap.Console.SlotBytes[1]);
+    }
 }

@@ -13,6 +13,9 @@ internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, lo
     /// <summary>Whether the device that suffers is a disk.</summary>
     public bool IsDisk => Targets.DeviceKind.Of(Device.Split(',')[0]).IsDisk;
 
+    /// <summary>Whether it is a console.</summary>
+    public bool IsConsole => Targets.DeviceKind.Of(Device.Split(',')[0]) == Targets.DeviceKind.VirtioConsole;
+
     /// <exception cref="CampaignException">They do not fit together.</exception>
     public void Check()
     {
@@ -28,7 +31,7 @@ internal sealed record FaultsOptions(string Target, CampaignOptions Campaign, lo
         Option<long> count = new("--count") { Description = "Faults", DefaultValueFactory = _ => 500L };
         Option<int> seed = new("--seed") { Description = "Chooses kinds and places", DefaultValueFactory = _ => 1 };
         Option<long> first = new("--first") { Description = "Number of the first fault" };
-        Option<string?> device = new("--device") { Description = "Device model, virtio-net, virtio-blk, vhost-user-blk, ahci, or PCI addresses of the device and of its peer" };
+        Option<string?> device = new("--device") { Description = "Device model, virtio-net, virtio-blk, vhost-user-blk, ahci, virtio-console, or PCI addresses of the device and of its peer" };
         Option<string?> kinds = new("--kinds") { Description = "Only these, separated by commas" };
         Option<double?> duration = new("--duration") { Description = "End after so many seconds" };
         Option<int> perDriver = new("--per-driver") { Description = "Faults without effect until a driver is replaced", DefaultValueFactory = _ => 10 };

@@ -13,7 +13,13 @@ internal sealed class Command(Misdeed misdeed) : IFault
     // Half a second passes until a silent driver is noticed.
     public int Weight => misdeed is Misdeed.Spin or Misdeed.Sleep or Misdeed.Withhold ? 1 : 4;
 
-    public bool Fits(DeviceTarget target) => target.Obeys && (!target.Kind.IsDisk || misdeed is < Misdeed.UnknownReceive or > Misdeed.EndlessReceive);
+    public bool Fits(DeviceTarget target) => target.Obeys && target.Kind.Class switch
+    {
+        "block" => misdeed is < Misdeed.UnknownReceive or > Misdeed.EndlessReceive,
+        // Bytes are copied: there are no buffers to return.
+        "console" => misdeed is < Misdeed.UnknownReceive or > Misdeed.WildIndex,
+        _ => true,
+    };
 
     public string Inject(DeviceTarget target, Random random) => SharedMemory.With(target, SharedMemory.Work, (memory, region) =>
     {

@@ -1,6 +1,6 @@
 namespace Xinim.Faults.Faults;
 
-/// <summary>Where the rings of a class of devices lie in their region; a test holds it together with NetworkRings, BlockRings and RingHeader.</summary>
+/// <summary>Where the rings of a class of devices lie in their region; a test holds it together with NetworkRings, BlockRings, ConsoleRings and RingHeader.</summary>
 /// <param name="Region">Name of the memory.</param>
 /// <param name="SlotBytes">Of each ring, in their order.</param>
 internal sealed record RingMap(string Region, params int[] SlotBytes)
@@ -12,6 +12,9 @@ internal sealed record RingMap(string Region, params int[] SlotBytes)
 
     /// <summary>submitted, completed.</summary>
     public static RingMap Block { get; } = new("xinim-block-rings", 64, 32);
+
+    /// <summary>submit, received.</summary>
+    public static RingMap Console { get; } = new("xinim-console", 64, 64);
 
     /// <summary>Where a ring's header is, from the start of the region.</summary>
     /// <param name="capacityAt">Slots of the ring whose header is there.</param>

@@ -3,7 +3,7 @@ namespace Xinim.Faults.Model;
 /// <summary>A kind of fault of a device model.</summary>
 /// <param name="Kind">Its name.</param>
 /// <param name="Inject">Into a bench where something has arrived that the driver has not looked at.</param>
-/// <param name="Weight">How often it is chosen beside the others: bring-up has waits of up to half a second.</param>
+/// <param name="Weight">How often it is chosen beside the others: some make the driver wait for half a second or more.</param>
 /// <param name="AtStart">The fault is there before a driver brings the device up.</param>
 internal sealed record ModelFault(string Kind, Action<IModelBench, Random> Inject, int Weight = ModelFault.Usual, bool AtStart = false)
 {

@@ -20,5 +20,13 @@ internal sealed record ModelSet(IReadOnlyList<string> Names, Func<int, uint, IMo
         [.. AhciModelBench.Layouts.Select(layout => layout.Name)], (kind, _) => new AhciModelBench(AhciModelBench.Layouts[kind].Slots, AhciModelBench.Layouts[kind].Options), AhciFaults.All);
 
     /// <summary>Those of a device.</summary>
-    public static ModelSet Of(DeviceKind kind) => kind == DeviceKind.Ahci ? Ahci : kind == DeviceKind.VirtioNet ? VirtioNet : kind == DeviceKind.VirtioBlk ? VirtioBlk : E1000;
+    /// <exception cref="CampaignException">There are none.</exception>
+    public static ModelSet Of(DeviceKind kind) => kind.Driver switch
+    {
+        "ahci" => Ahci,
+        "virtio-net" => VirtioNet,
+        "virtio-blk" => VirtioBlk,
+        "e1000" => E1000,
+        _ => throw new CampaignException($"--target model: there are no device models of {kind.Driver}; run it with --target remote or vfio"),
+    };
 }

@@ -141,6 +141,7 @@ internal sealed class DaemonTarget : IDisposable
         {
             Dictionary<string, object> device = new() { ["name"] = plan.Name, ["device"] = plan.Device, ["driver"] = plan.Driver };
             if (plan.Netdev is { } netdev) device["netdev"] = netdev;
+            if (plan.Port is { } port) device["ports"] = new[] { new Dictionary<string, string> { ["name"] = ConsoleWorkload.EchoPort, ["socket"] = port } };
             if (plan.Drive is { } drive) device["drives"] = new[] { drive };
             return device;
         }),

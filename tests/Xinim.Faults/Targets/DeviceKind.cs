@@ -18,6 +18,8 @@ internal sealed record DeviceKind(string Driver, string Class, string[] Matches,
     /// <summary>A controller; its first disk has the client.</summary>
     public static DeviceKind Ahci { get; } = new("ahci", "block", ["8086:2922"], RingMap.Block);
 
+    public static DeviceKind VirtioConsole { get; } = new("virtio-console", "console", ["1af4:1043", "1af4:1003"], RingMap.Console);
+
     /// <summary>Name of the driver that does on command what none should.</summary>
     public string Faulty => $"{Driver}-faulty";
 
@@ -30,8 +32,8 @@ internal sealed record DeviceKind(string Driver, string Class, string[] Matches,
     /// <exception cref="CampaignException">Nothing that campaigns know.</exception>
     public static DeviceKind Of(string device)
     {
-        string what = device.Contains(':', StringComparison.Ordinal) && File.Exists($"/sys/bus/pci/devices/{device}/device") ? IdOf(device) : device.Replace("vhost-user", "virtio", StringComparison.Ordinal);
-        DeviceKind[] all = [E1000, VirtioNet, VirtioBlk, Ahci];
+        string what = device.Contains(':', StringComparison.Ordinal) && File.Exists($"/sys/bus/pci/devices/{device}/device") ? IdOf(device) : device.Replace("vhost-user", "virtio", StringComparison.Ordinal).Replace("virtio-serial", "virtio-console", StringComparison.Ordinal);
+        DeviceKind[] all = [E1000, VirtioNet, VirtioBlk, VirtioConsole, Ahci];
         return all.FirstOrDefault(kind => what.Contains(kind.Driver, StringComparison.Ordinal) || kind.Matches.Contains(what))
             ?? throw new CampaignException($"--device {device}: campaigns are for devices of {string.Join(", ", all.Select(kind => kind.Driver))}");
     }

@@ -11,10 +11,10 @@ internal sealed record DevicePlan(string Name, string Device, DeviceKind Kind, b
 {
     private const string PeerName = "peer0";
     private const string BackEnd = "vhost-user-blk";
-    private static readonly Dictionary<string, string> s_models = new() { ["virtio-net"] = "remote:virtio-net-pci", ["virtio-blk"] = "remote:virtio-blk-pci", ["ahci"] = "remote:ich9-ahci" };
+    private static readonly Dictionary<string, string> s_models = new() { ["virtio-net"] = "remote:virtio-net-pci", ["virtio-blk"] = "remote:virtio-blk-pci", ["ahci"] = "remote:ich9-ahci", ["virtio-console"] = "remote:virtio-serial-pci" };
 
     // scripts/lab.sh; of the NICs scripts/faults.sh connects the cables.
-    private static readonly Dictionary<string, string> s_inLab = new() { ["e1000"] = "0000:00:0c.0,0000:00:0d.0", ["virtio-net"] = "0000:00:0e.0,0000:00:0f.0", ["virtio-blk"] = "0000:00:10.0", ["ahci"] = "0000:00:06.0" };
+    private static readonly Dictionary<string, string> s_inLab = new() { ["e1000"] = "0000:00:0c.0,0000:00:0d.0", ["virtio-net"] = "0000:00:0e.0,0000:00:0f.0", ["virtio-blk"] = "0000:00:10.0", ["ahci"] = "0000:00:06.0", ["virtio-console"] = "0000:00:09.0" };
 
     /// <summary>QEMU's, for a device model of a NIC.</summary>
     public string? Netdev { get; private init; }
@@ -22,8 +22,11 @@ internal sealed record DevicePlan(string Name, string Device, DeviceKind Kind, b
     /// <summary>Image, for a device model of a disk.</summary>
     public string? Drive { get; private init; }
 
+    /// <summary>Socket of the port of a console's device model.</summary>
+    public string? Port { get; private init; }
+
     /// <summary>What has to be there as long as the device.</summary>
-    private DiskFolder? Owned { get; init; }
+    private IDisposable? Owned { get; init; }
 
     /// <summary>Name of the driver's manifest.</summary>
     public string Driver => Faulty ? Kind.Faulty : Kind.Driver;
@@ -41,8 +44,13 @@ internal sealed record DevicePlan(string Name, string Device, DeviceKind Kind, b
         WorkloadOptions workload = WorkloadOptions.For(options);
         if (options.Target == "vfio") return InLab(s_inLab.GetValueOrDefault(options.Device, options.Device), workload);
         string device = s_models.GetValueOrDefault(options.Device, options.Device);
-        Func<string, bool, DevicePlan> make = DeviceKind.Of(device).IsDisk ? (name, faulty) => Disk(name, device, faulty, workload) : (name, faulty) => Nic(name, device, faulty, workload);
-        string prefix = DeviceKind.Of(device).IsDisk ? "disk" : "net";
+        (string prefix, Func<string, string, bool, WorkloadOptions, DevicePlan> of) = DeviceKind.Of(device).Class switch
+        {
+            "block" => ("disk", (Func<string, string, bool, WorkloadOptions, DevicePlan>)Disk),
+            "console" => ("con", Console),
+            _ => ("net", Nic),
+        };
+        DevicePlan make(string name, bool faulty) => of(name, device, faulty, workload);
         return [make($"{prefix}0", false), .. both ? [make($"{prefix}1", true)] : Array.Empty<DevicePlan>()];
     }
 
@@ -53,7 +61,8 @@ internal sealed record DevicePlan(string Name, string Device, DeviceKind Kind, b
         string[] addresses = device.Split(',');
         DeviceKind kind = DeviceKind.Of(addresses[0]);
         if (kind.IsDisk && addresses.Length == 1) return [new DevicePlan("disk0", device, kind, false, daemon => new DiskWorkload(kind.UnitOf("disk0"), daemon.Socket, workload))];
-        if (addresses.Length != 2) throw new CampaignException($"--device {device}: name two NICs whose cables are connected, such as 0000:00:02.0,0000:00:03.0, or one disk");
+        if (kind == DeviceKind.VirtioConsole && addresses.Length == 1) return [new DevicePlan("con0", device, kind, false, daemon => new ConsoleWorkload("con0", daemon.Socket, workload))];
+        if (addresses.Length != 2) throw new CampaignException($"--device {device}: name two NICs whose cables are connected, such as 0000:00:02.0,0000:00:03.0, or one disk or console");
         return
         [
             new DevicePlan("net0", addresses[0], kind, false, daemon => new NetworkWorkload("net0", daemon.Socket, new PortLine(PeerName, daemon.Socket), workload)),
@@ -65,6 +74,18 @@ internal sealed record DevicePlan(string Name, string Device, DeviceKind Kind, b
     {
         UdpLine line = new();
         return new DevicePlan(name, device, DeviceKind.Of(device), faulty, daemon => new NetworkWorkload(name, daemon.Socket, line, workload)) { Netdev = line.Netdev };
+    }
+
+    private static DevicePlan Console(string name, string device, bool faulty, WorkloadOptions workload)
+    {
+        EchoSocket echo = new();
+        return new DevicePlan(name, device, DeviceKind.VirtioConsole, faulty, Begin) { Port = echo.Path, Owned = echo };
+
+        ConsoleWorkload Begin(DaemonTarget daemon)
+        {
+            echo.Start();
+            return new ConsoleWorkload(name, daemon.Socket, workload);
+        }
     }
 
     private static DevicePlan Disk(string name, string device, bool faulty, WorkloadOptions workload)

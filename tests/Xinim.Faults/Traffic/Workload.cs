@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Xinim.Block.Ports;
 using Xinim.Ipc;
 using Xinim.Net.Ports;
+using Xinim.Serial.Ports;
 
 namespace Xinim.Faults.Traffic;
 
@@ -116,7 +117,7 @@ internal abstract class Workload : IDisposable
 
     /// <summary>What can come out of a client's library.</summary>
     protected static bool IsClientError(Exception exception) => exception
-        is NetworkPortException or BlockException or Ipc.Rings.RingException or Ipc.Channels.ChannelException or LinuxException or ArgumentException or InvalidOperationException;
+        is NetworkPortException or BlockException or ConsolePortException or Ipc.Rings.RingException or Ipc.Channels.ChannelException or LinuxException or ArgumentException or InvalidOperationException;
 
     protected void NoteError(Exception exception)
     {
@@ -185,7 +186,7 @@ internal abstract class Workload : IDisposable
         {
             while (!_stop) Live();
         }
-        catch (Exception exception) when (exception is NetworkPortException or BlockException or LinuxException)
+        catch (Exception exception) when (exception is NetworkPortException or BlockException or ConsolePortException or LinuxException)
         {
             lock (Sync)
             {

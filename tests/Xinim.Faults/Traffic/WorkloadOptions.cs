@@ -21,7 +21,8 @@ internal sealed record WorkloadOptions
     public static WorkloadOptions For(FaultsOptions options)
     {
         // A request to a disk wakes its driver and its device for itself: it costs as much as several frames.
-        double rate = options.Target == "vfio" ? 500 : options.IsDisk ? 1500 : 4000;
+        // Of a console every byte is copied.
+        double rate = options.Target == "vfio" ? 500 : options.IsDisk ? 1500 : options.IsConsole ? 1000 : 4000;
         WorkloadOptions usual = new() { Rate = rate };
         // As fast as it goes, with as many on their way as the sockets of the wire hold.
         return options.KillEvery.Count == 0 ? usual : usual with { Rate = 0, Window = 64, Buffers = 1024 };
