@@ -72,6 +72,26 @@ public sealed class FaultyDiskLabTests
         Assert.Equal(4ul, disk.GetStatistics().Errors);
     }
 
+    [Fact]
+    public async Task Of_requests_that_are_out_together_only_the_bad_one_fails()
+    {
+        using LabDaemon daemon = Start("true");
+        using BlockClient disk = LabDisk.Open(daemon, "sata1.0");
+        BlockBuffer[] buffers = [.. Enumerable.Range(0, 16).Select(_ => disk.Rent(8 * 512))];
+        for (int round = 0; round < 3; round++)
+        {
+            Task[] reads = [.. buffers.Select((buffer, i) => disk.ReadAsync(BadRead + (ulong)(8 * i) - 80, buffer).AsTask())];
+            for (int i = 0; i < reads.Length; i++)
+            {
+                if (i != 10) await reads[i];
+                else Assert.Equal(BadRead, (await Assert.ThrowsAsync<BlockIoException>(() => reads[i])).Lba);
+            }
+        }
+
+        Assert.Equal((0u, 3ul), (disk.Recoveries, disk.GetStatistics().Errors));
+        foreach (BlockBuffer buffer in buffers) buffer.Dispose();
+    }
+
     /// <summary>Behind a queue, where nobody says which command failed, each is asked once more by itself: an error that does not come back is no error.</summary>
     [Fact]
     public async Task An_error_among_queued_commands_that_does_not_come_back_costs_nobody_anything()
