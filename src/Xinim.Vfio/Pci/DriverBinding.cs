@@ -52,7 +52,7 @@ public sealed class DriverBinding
         Remember(address, function.Driver);
         try
         {
-            Rebind(function, driver);
+            Rebind(function, driver, force);
         }
         catch (LinuxException)
         {
@@ -60,7 +60,7 @@ public sealed class DriverBinding
             throw;
         }
 
-        return function.Driver;
+        return PreviousDriver(address);
     }
 
     /// <summary>Gives a device back to the driver that it had before <see cref="Bind"/>, or, where nobody remembers, to whichever driver wants it.</summary>
@@ -101,13 +101,22 @@ public sealed class DriverBinding
                 + "and switch VT-d or AMD-Vi on in the firmware");
         }
 
-        IReadOnlyList<string> uses = _use.Find(address);
-        if (uses.Count != 0 && !force)
-            throw new LinuxException($"{address} is in use: {string.Join("; ", uses)}; free it first, or force it");
+        RefuseIfUsed(address, force);
         if (function.Driver == VfioDriver) RefuseIfOpen(function);
     }
 
-    private void Rebind(PciFunction function, string driver)
+    private void RefuseIfUsed(PciAddress address, bool force)
+    {
+        IReadOnlyList<string> uses = _use.Find(address);
+        if (uses.Count != 0 && !force)
+            throw new LinuxException($"{address} is in use: {string.Join("; ", uses)}; free it first, or force it");
+    }
+
+    /// <summary>
+    /// The kernel is not done with a function that has just appeared when its event comes (pci_bus_add_device): a probe is in vain before it, and where the
+    /// kernel looked for a driver before the override, it is another that has the function by now.
+    /// </summary>
+    private void Rebind(PciFunction function, string driver, bool force)
     {
         PciAddress address = function.Address;
         _write(Attribute(address, "driver_override"), driver);
@@ -119,12 +128,19 @@ public sealed class DriverBinding
             Probe(address);
             now = _devices.Find(address).Driver;
             if (now == driver) return;
-            // A function that has just appeared is matched with no driver before the kernel is done with adding it, which is after its event (pci_bus_add_device).
-            if (now is not null || Stopwatch.GetElapsedTime(start) > ProbeLimit) break;
-            Wait.Pause(ProbePause);
+            if (Stopwatch.GetElapsedTime(start) > ProbeLimit || (now is not null && function.Driver is not null)) break;
+            if (now is not null) TakeFrom(now, function.Address, force);
+            else Wait.Pause(ProbePause);
         }
 
         throw new LinuxException($"{address} was not taken by {driver} (it has {now ?? "no driver"}); the kernel's log says why");
+    }
+
+    private void TakeFrom(string driver, PciAddress address, bool force)
+    {
+        Remember(address, driver);
+        RefuseIfUsed(address, force);
+        Unbind(address, driver);
     }
 
     private void Unbind(PciAddress address, string driver) => _write(Path.Combine(DriverPath(driver), "unbind"), address.ToString());

@@ -95,6 +95,31 @@ public sealed class DriverBindingTests : IDisposable
     }
 
     [Fact]
+    public void A_device_that_another_driver_takes_meanwhile_is_taken_from_it_and_given_back_to_it()
+    {
+        PciAddress address = _sysfs.AddDevice("0000:00:03.0", 1, 2, group: 4);
+        _sysfs.LetKernelBeQuicker("e1000");
+        Assert.Equal("e1000", _sysfs.Binding().Bind(address));
+        Assert.Equal("vfio-pci", _sysfs.Devices.Find(address).Driver);
+        Assert.Equal("e1000", _sysfs.Binding().Restore(address));
+    }
+
+    [Fact]
+    public void A_device_that_came_into_use_meanwhile_is_left_alone()
+    {
+        PciAddress address = _sysfs.AddDevice("0000:00:03.0", 1, 2, group: 4);
+        _sysfs.LetKernelBeQuicker("e1000");
+        DriverBinding binding = new(_sysfs.Paths, _sysfs.Use(_ => true), (path, text) =>
+        {
+            _sysfs.Write(path, text);
+            if (path.EndsWith("drivers_probe", StringComparison.Ordinal)) FakeSysfs.Set(_sysfs.AddClass("net", "eth0", "0000:00:03.0"), "flags", "0x1003");
+        });
+        Assert.Contains("eth0 is up and has an address", Refusal(() => binding.Bind(address)), StringComparison.Ordinal);
+        Assert.Equal("e1000", _sysfs.Devices.Find(address).Driver);
+        Assert.Equal("(null)", File.ReadAllText(_sysfs.PathOf("bus/pci/devices/0000:00:03.0/driver_override")));
+    }
+
+    [Fact]
     public void A_driver_that_does_not_take_the_device_leaves_it_with_the_old_one()
     {
         PciAddress address = _sysfs.AddDevice("0000:00:03.0", 1, 2, "e1000", group: 4);

@@ -9,6 +9,7 @@ internal sealed class FakeSysfs : IDisposable
 {
     private readonly HashSet<string> _refusing = [];
     private int _vainProbes;
+    private string? _quicker;
 
     public FakeSysfs()
     {
@@ -37,6 +38,13 @@ internal sealed class FakeSysfs : IDisposable
 
     /// <summary>The next probes find no driver: the kernel is still adding the device.</summary>
     public void LetProbesFail(int probes) => _vainProbes = probes;
+
+    /// <summary>The kernel has given the device to this driver before the override could tell it otherwise.</summary>
+    public void LetKernelBeQuicker(string driver)
+    {
+        AddDriver(driver);
+        _quicker = driver;
+    }
 
     /// <summary>The driver takes no device.</summary>
     public void LetDriverRefuse(string name) => _refusing.Add(name);
@@ -99,6 +107,10 @@ internal sealed class FakeSysfs : IDisposable
                 break;
             case "bind":
                 Link(text, Path.GetFileName(Path.GetDirectoryName(path))!);
+                break;
+            case "drivers_probe" when _quicker is { } quicker:
+                _quicker = null;
+                Link(text, quicker);
                 break;
             case "drivers_probe" when _vainProbes > 0:
                 _vainProbes--;
