@@ -29,7 +29,7 @@ internal sealed class AhciHardware
         Mmio bar = device.MapBar(Bar);
         if (bar.Length < AhciRegisters.BytesFor(1)) throw Small(bar, 1);
         Registers = new AhciRegisters(bar);
-        if (Registers.Capabilities.Read() == HostCapabilities.AllOnes) throw new DeviceFaultException($"{device.Name} does not answer: CAP reads 0xffffffff [AHCI §3.1.1]; it was unplugged or is powered down");
+        CheckPresent();
         Implemented = Registers.Ports.Read();
         if (Implemented == 0) throw new DeviceFaultException($"{device.Name} has no ports: PI is 0 [AHCI §3.1.4]");
         int ports = 32 - int.LeadingZeroCount((int)Implemented);
@@ -48,6 +48,9 @@ internal sealed class AhciHardware
     public uint CoalescedInterrupt { get; private set; }
 
     public string Name => _device.Name;
+
+    /// <summary>One read [AHCI §3.1.1].</summary>
+    private bool Answers => Registers.Capabilities.Read() != HostCapabilities.AllOnes;
 
     /// <summary>Entries of the command list of each port [AHCI §3.1.1].</summary>
     public uint Slots => (((uint)Capabilities >> 8) & 0x1f) + 1;
@@ -106,17 +109,25 @@ internal sealed class AhciHardware
     }
 
     /// <summary>Nothing moves any more: links reset, no interrupts, no DMA [AHCI §10.4.3].</summary>
+    /// <exception cref="DeviceFaultException">The controller is gone, or does not reset. Bus mastering is off all the same.</exception>
     public void Quiesce()
     {
         MaskInterrupts();
-        StopPorts();
-        ClearBusMaster();
+        try
+        {
+            StopPorts();
+        }
+        finally
+        {
+            ClearBusMaster();
+        }
+
         ResetAll();
     }
 
     public void CheckPresent()
     {
-        if (Registers.Capabilities.Read() == HostCapabilities.AllOnes) throw new DeviceFaultException($"{Name} does not answer: CAP reads 0xffffffff [AHCI §3.1.1]; it was unplugged or is powered down");
+        if (!Answers) throw AhciRegisters.Gone(Name, "CAP");
     }
 
     /// <summary>Only after <see cref="Reset"/>, and before the ports are started.</summary>
@@ -139,9 +150,9 @@ internal sealed class AhciHardware
         {
             Wait.Pause(TimeSpan.FromMilliseconds(1));
             TimeSpan limit = (Registers.HandOff.Read() & HandOff.FirmwareBusy) != 0 ? s_busyHandOffLimit : s_handOffLimit;
-            Wait.Until(() => (Registers.HandOff.Read() & HandOff.FirmwareOwns) == 0, limit, $"BOHC.BOS = 0 of {Name} [AHCI §10.6.3]");
+            Wait.Until(() => AhciRegisters.IsClear((uint)Registers.HandOff.Read(), (uint)HandOff.FirmwareOwns, Name, "BOHC"), limit, $"BOHC.BOS = 0 of {Name} [AHCI §10.6.3]");
         }
-        catch (DeviceFaultException kept)
+        catch (DeviceFaultException kept) when (Answers)
         {
             _log($"{kept.Message}; the firmware keeps the controller and loses it");
         }
@@ -155,7 +166,7 @@ internal sealed class AhciHardware
     {
         AhciPortRegisters[] running = [.. _ports.Where((port, number) => (Implemented & (1u << number)) != 0 && (port.Command.Read() & (PortCommand.Start | PortCommand.ReceiveEnable)) != 0)];
         Stop(PortCommand.Start, PortCommand.ListRunning);
-        foreach (AhciPortRegisters port in running) AhciPortHardware.Drain(port, s_stopLimit);
+        foreach (AhciPortRegisters port in running) AhciPortHardware.Drain(port, s_stopLimit, Name);
         Stop(PortCommand.ReceiveEnable, PortCommand.ReceiveRunning);
 
         void Stop(PortCommand bit, PortCommand state)
@@ -163,9 +174,9 @@ internal sealed class AhciHardware
             foreach (AhciPortRegisters port in running) port.Command.Clear(bit);
             try
             {
-                Wait.Until(() => running.All(port => (port.Command.Read() & state) == 0), s_stopLimit, $"PxCMD without {state} of all ports of {Name} [AHCI §10.3]");
+                Wait.Until(() => running.All(port => AhciPortHardware.IsClear(port, state, Name)), s_stopLimit, $"PxCMD without {state} of all ports of {Name} [AHCI §10.3]");
             }
-            catch (DeviceFaultException busy)
+            catch (DeviceFaultException busy) when (Answers)
             {
                 _log($"{busy.Message}; it is reset all the same");
             }
@@ -177,7 +188,7 @@ internal sealed class AhciHardware
         // AE comes first: the other bits mean nothing without it [AHCI §3.1.2].
         Registers.Control.Write(HostControl.AhciEnable);
         Registers.Control.Write(HostControl.AhciEnable | HostControl.Reset);
-        Wait.Until(() => (Registers.Control.Read() & HostControl.Reset) == 0, s_resetLimit, $"GHC.HR = 0 of {Name} [AHCI §10.4.3]");
+        Wait.Until(() => AhciRegisters.IsClear((uint)Registers.Control.Read(), (uint)HostControl.Reset, Name, "GHC"), s_resetLimit, $"GHC.HR = 0 of {Name} [AHCI §10.4.3]");
         Registers.Control.Write(HostControl.AhciEnable);
     }
 

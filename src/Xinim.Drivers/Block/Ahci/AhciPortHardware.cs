@@ -26,10 +26,20 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
     public bool Running { get; private set; }
 
     /// <summary>A device that talks [AHCI §3.3.10].</summary>
-    public bool LinkUp => (Registers.Link.Read() & LinkStatus.DetectMask) == LinkStatus.Established && !SlotEmpty;
+    public bool LinkUp => (Link & LinkStatus.DetectMask) == LinkStatus.Established && !SlotEmpty;
 
     /// <summary>Something is there, though it may not talk yet [AHCI §3.3.7, §3.3.10].</summary>
-    public bool LinkSeen => ((Registers.Link.Read() & LinkStatus.DetectMask) != 0 || (_detectors & PortCommand.ColdPresence) != 0) && !SlotEmpty;
+    public bool LinkSeen => ((Link & LinkStatus.DetectMask) != 0 || (_detectors & PortCommand.ColdPresence) != 0) && !SlotEmpty;
+
+    /// <exception cref="DeviceFaultException">The controller is gone.</exception>
+    private LinkStatus Link
+    {
+        get
+        {
+            LinkStatus link = Registers.Link.Read();
+            return (uint)link != uint.MaxValue ? link : throw AhciRegisters.Gone(name, "PxSSTS");
+        }
+    }
 
     /// <summary>Cold presence detection says so, or the switch is open [AHCI §3.3.7]: sooner than the link, which does not notice while it sleeps. Ports without either are not read.</summary>
     private bool SlotEmpty
@@ -91,25 +101,32 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
     }
 
     /// <summary>No command is fetched any more; what was issued is forgotten by the controller [AHCI §10.3.1, §3.3.14].</summary>
-    /// <exception cref="DeviceFaultException">The port does not stop: the controller has to be reset [AHCI §10.4.2].</exception>
+    /// <exception cref="DeviceFaultException">The port does not stop: the controller has to be reset [AHCI §10.4.2]; or it is gone.</exception>
     public void Stop()
     {
         Running = false;
         Registers.Command.Clear(PortCommand.Start);
-        Wait.Until(() => (Registers.Command.Read() & PortCommand.ListRunning) == 0, s_stopLimit, $"PxCMD.CR = 0 of {name} [AHCI §10.3.1]");
-        Drain(Registers, s_drainLimit);
+        Wait.Until(() => IsClear(Registers, PortCommand.ListRunning, name), s_stopLimit, $"PxCMD.CR = 0 of {name} [AHCI §10.3.1]");
+        Drain(Registers, s_drainLimit, name);
     }
+
+    /// <summary>One look whether a port has stopped [AHCI §3.3.7].</summary>
+    /// <exception cref="DeviceFaultException">The controller is gone.</exception>
+    public static bool IsClear(AhciPortRegisters registers, PortCommand state, string name) => AhciRegisters.IsClear((uint)registers.Command.Read(), (uint)state, name, "PxCMD");
 
     /// <summary>
     /// PxSACT and PxCI are clear when the port has stopped [AHCI §3.3.13, §3.3.14]. QEMU 7.2 clears them when the commands are done, and a reset before
     /// that can hang it; so it gets a moment for each command, and no complaint when it needs longer.
     /// </summary>
-    public static void Drain(AhciPortRegisters registers, TimeSpan limit)
+    /// <exception cref="DeviceFaultException">The controller is gone.</exception>
+    public static void Drain(AhciPortRegisters registers, TimeSpan limit, string name)
     {
         long since = Stopwatch.GetTimestamp();
         uint last = uint.MaxValue, left;
         while ((left = registers.Active.Read() | registers.Issue.Read()) != 0 && Stopwatch.GetElapsedTime(since) < limit)
         {
+            // 32 commands read so too: PxCMD tells.
+            if (left == uint.MaxValue) _ = IsClear(registers, PortCommand.None, name);
             // While ST is 0 bits only go.
             if ((last & ~left) != 0) since = Stopwatch.GetTimestamp();
             last &= left;
@@ -150,6 +167,6 @@ internal sealed class AhciPortHardware(AhciPortRegisters registers, string name,
     private void StopReceiving()
     {
         Registers.Command.Clear(PortCommand.ReceiveEnable);
-        Wait.Until(() => (Registers.Command.Read() & PortCommand.ReceiveRunning) == 0, s_stopLimit, $"PxCMD.FR = 0 of {name} [AHCI §10.3.2]");
+        Wait.Until(() => IsClear(Registers, PortCommand.ReceiveRunning, name), s_stopLimit, $"PxCMD.FR = 0 of {name} [AHCI §10.3.2]");
     }
 }

@@ -1,3 +1,4 @@
+using Xinim.Vfio;
 using Xinim.Vfio.Registers;
 
 namespace Xinim.Drivers.Block.Ahci;
@@ -22,6 +23,15 @@ internal sealed class AhciRegisters(Mmio bar)
     public readonly Register<uint> CoalescedPorts = new(bar, 0x18); // CCC_PORTS [AHCI §3.1.7]
     public readonly ReadOnlyRegister<ExtendedCapabilities> ExtendedCapabilities = new(bar, 0x24); // CAP2 [AHCI §3.1.10]
     public readonly Register<HandOff> HandOff = new(bar, 0x28); // BOHC [AHCI §3.1.11]
+
+    /// <summary>A read was all ones, which no register with reserved bits says: nobody answers [AHCI §3]. Waits look for it, and end.</summary>
+    public static DeviceFaultException Gone(string name, string register)
+        => new($"{name} does not answer: {register} reads 0xffffffff; it was unplugged or is powered down");
+
+    /// <summary>One look of a wait.</summary>
+    /// <param name="value">What <paramref name="register"/>, of which some bits are reserved, was read as.</param>
+    /// <exception cref="DeviceFaultException">The controller is gone.</exception>
+    public static bool IsClear(uint value, uint bits, string name, string register) => value != uint.MaxValue ? (value & bits) == 0 : throw Gone(name, register);
 
     /// <summary>Bytes of BAR 5 that so many ports take [AHCI §3].</summary>
     public static uint BytesFor(int ports) => AhciPortRegisters.First + ((uint)ports * AhciPortRegisters.Stride);
