@@ -35,8 +35,7 @@ internal static class AhciFaults
         ModelFault.Of<AhciModelBench>("host-bus-fatal", (bench, random) => Fail(bench, random, AtaFaultKind.HostBusFatal)),
         ModelFault.Of<AhciModelBench>("held", (bench, _) => bench.Hold()),
         ModelFault.Of<AhciModelBench>("disk-blinks", (bench, _) => Blink(bench)),
-        // The driver waits for every bit that should clear, one after the other, before it gives up.
-        ModelFault.Of<AhciModelBench>("unplugged", (bench, _) => bench.Vanish()) with { Weight = 1 },
+        ModelFault.Of<AhciModelBench>("unplugged", (bench, _) => bench.Vanish()),
         ModelFault.AtStartOf<AhciModelBench>("start-read-bit", (bench, random) => bench.Registers.TamperReads(random.Next(1, 50), (_, value) => value ^ (1u << random.Next(32)), random.Next(100))),
         ModelFault.AtStartOf<AhciModelBench>("start-read-nonsense", (bench, random) => bench.Registers.TamperReads(random.Next(1, 50), (_, _) => Next(random), random.Next(100))),
         ModelFault.AtStartOf<AhciModelBench>("start-write-lost", (bench, random) => bench.Registers.TamperWrites(random.Next(1, 20), (_, _) => null, random.Next(40))),

@@ -15,6 +15,10 @@ namespace Xinim.Faults.Model;
 internal sealed class ModelCampaign : IDisposable
 {
     private const int Rounds = 4;
+
+    /// <summary>A disk's client reads nothing until it has written each block of a stripe: with a new driver, one block a round, that takes so long.</summary>
+    private const int FlowRounds = DiskStripe.Blocks + Rounds;
+
     private const int Timers = 6;
     private static readonly TimeSpan s_hang = TimeSpan.FromSeconds(30);
 
@@ -139,9 +143,9 @@ internal sealed class ModelCampaign : IDisposable
     /// <summary>Whether a new frame comes through each way.</summary>
     private static bool Flows(IModelBench bench)
     {
-        for (int round = 0; round < Rounds; round++)
+        (ulong sent, ulong received) = (bench.Sent.Good, bench.Received.Good);
+        for (int round = 0; round < FlowRounds; round++)
         {
-            (ulong sent, ulong received) = (bench.Sent.Good, bench.Received.Good);
             bench.Arrive();
             bench.Turn();
             bench.Turn();
