@@ -156,8 +156,6 @@ campaigns_here() {
   campaign models-virtio-net --target model --device virtio-net --count 5000 --duration 15
   campaign models-virtio-blk --target model --device virtio-blk --count 5000 --duration 15
   campaign models-ahci --target model --device ahci --count 5000 --duration 15
-  campaign ahci --device ahci --count 1000 --duration 15
-  campaign virtio-console --device virtio-console --count 1000 --duration 15
   campaign virtio-net --device virtio-net --count 1000 --duration 20
   campaign virtio-blk --device virtio-blk --count 1000 --duration 20
   campaign vhost-user-blk --device vhost-user-blk --count 1000 --duration 15

@@ -19,9 +19,6 @@ internal sealed class ConsoleSlot(ManagedDevice device, ILogger log) : DeviceSlo
     /// <summary>A device names its ports one by one and never says that this was the last; what it has not named by then is not there.</summary>
     private static readonly TimeSpan SettleLimit = TimeSpan.FromSeconds(5);
 
-    /// <summary>How long broken rings are remembered: those that break again within it are the client's doing.</summary>
-    private static readonly TimeSpan BreakMemory = TimeSpan.FromSeconds(60);
-
     private readonly ILogger _log = log;
 
     /// <summary>As told by the present driver, or while there is none, by the last one.</summary>
@@ -156,7 +153,7 @@ internal sealed class ConsoleSlot(ManagedDevice device, ILogger log) : DeviceSlo
     {
         ulong session = fault.Session;
         if (_holders.GetValueOrDefault(fault.Port) is not { Incarnation: { } incarnation } holder || holder.Session != session) return;
-        if (holder.BreaksAgain(BreakMemory)) Drop(holder, "the driver refused its rings");
+        if (holder.BreaksAgain(Device.QuietPeriod)) Drop(holder, "the driver refused its rings");
         else Attach(holder, incarnation);
     }
 

@@ -72,6 +72,9 @@ internal sealed partial class ManagedDevice : IDriverObserver, IDisposable
 
     public string Name { get; }
 
+    /// <summary>How long broken rings are remembered, too: those that break again within it are the client's doing.</summary>
+    public TimeSpan QuietPeriod => TimeSpan.FromMilliseconds(_settings.Restart.QuietPeriod);
+
     public IDeviceBackend Backend { get; }
 
     public DriverManifest Manifest { get; }
@@ -234,7 +237,7 @@ internal sealed partial class ManagedDevice : IDriverObserver, IDisposable
     void IDriverObserver.OnClientFault(uint unit, string reason)
     {
         // Both can write the rings: a driver that has gone mad may have broken them itself. The first time both start anew.
-        if (Client.BreaksAgain(unit, TimeSpan.FromMilliseconds(_settings.Restart.QuietPeriod))) Client.OnDropped(unit, $"the driver refused its rings: {reason}");
+        if (Client.BreaksAgain(unit, QuietPeriod)) Client.OnDropped(unit, $"the driver refused its rings: {reason}");
         else _life?.Kill(FaultKind.Client, $"the rings between it and its client are broken: {reason}");
     }
 
