@@ -158,12 +158,14 @@ public sealed class VirtioBlkQemuTests : IDisposable
     [InlineData("packed=on,event_idx=off")]
     public void Idx(string device)
     {
-        using QemuDisk disk = New(device);
+        // Each answer takes 20 ms, so that a request is under way when interrupts are armed.
+        using QemuDisk disk = New(device, drive: "null-co,size=16777216,latency-ns=20000000");
         disk.Start();
         const int Large = 4 << 20;
         int interrupts = 0;
         for (int i = 0; i < 20; i++)
         {
+            disk.Memory[..Large].Fill(0xFF);
             // As the host's loop does: what is finished before interrupts are armed raises none, and is seen by the poll that follows.
             ulong cookie = disk.Submit(BlockOperation.Read, (ulong)i, Large / Sector, 0, Large);
             disk.Poll();
@@ -181,7 +183,7 @@ public sealed class VirtioBlkQemuTests : IDisposable
             }
 
             Assert.Equal(BlockStatus.Ok, disk.Await(cookie, 0));
-            Assert.True(disk.Memory[..Large].SequenceEqual(_expected.AsSpan(i * Sector, Large)));
+            Assert.False(disk.Memory[..Large].ContainsAnyExcept((byte)0));
             disk.Driver.MaskInterrupts();
         }
 
