@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Xinim.TestKit.Remote;
 
 namespace Xinim.Faults.Targets;
 
@@ -6,7 +7,7 @@ namespace Xinim.Faults.Targets;
 internal sealed class EchoSocket : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("xinim-faults-port-");
-    private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+    private Socket? _socket;
 
     public EchoSocket()
     {
@@ -20,24 +21,24 @@ internal sealed class EchoSocket : IDisposable
     /// <summary>The model listens by now.</summary>
     public void Start()
     {
-        _socket.Connect(new UnixDomainSocketEndPoint(Path));
-        new Thread(Run) { IsBackground = true, Name = "echo" }.Start();
+        Socket socket = _socket = PortSocket.Connect(Path);
+        new Thread(() => Run(socket)) { IsBackground = true, Name = "echo" }.Start();
     }
 
     public void Dispose()
     {
-        _socket.Dispose();
+        _socket?.Dispose();
         _folder.Delete(recursive: true);
     }
 
-    private void Run()
+    private static void Run(Socket socket)
     {
         byte[] piece = new byte[1 << 16];
         try
         {
-            for (int count; (count = _socket.Receive(piece)) != 0;)
+            for (int count; (count = socket.Receive(piece)) != 0;)
             {
-                for (int sent = 0; sent < count;) sent += _socket.Send(piece.AsSpan(sent, count - sent));
+                for (int sent = 0; sent < count;) sent += socket.Send(piece.AsSpan(sent, count - sent));
             }
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)

@@ -67,7 +67,8 @@ public sealed class SlowDiskLabTests : IDisposable
         daemon.Await("sata1: generation 2 ready", 1);
         _qemu.Throttle(Group, 0);
         await writes.WaitAsync(LabProgram.Limit, TestContext.Current.CancellationToken);
-        Assert.Equal(1u, disk.Recoveries);
+        // The guest's processor stands still while QEMU waits for its writes: the next driver may seem to hang, and be followed by another.
+        Assert.NotEqual(0u, disk.Recoveries);
         LabDisk.AssertAll(disk, 2 * Chunks);
     }
 

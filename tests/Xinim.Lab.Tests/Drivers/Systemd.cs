@@ -96,8 +96,8 @@ public sealed class Systemd : IDisposable
 
     public void Dispose()
     {
-        // With process 1 its namespace ends, and with that every process in it.
-        _outside.Kill();
+        // Process 1 ends when every process of its namespace has ended, and unshare with it.
+        using (Process inside = Process.GetProcessById(_pid)) inside.Kill();
         _outside.WaitForExit();
         _outside.Dispose();
         _folder.Delete(recursive: true);

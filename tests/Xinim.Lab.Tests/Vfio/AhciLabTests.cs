@@ -31,8 +31,7 @@ public sealed class AhciLabTests
         byte[] theirs = new byte[Bytes], ours = new byte[Bytes];
         new Random((int)kind).NextBytes(theirs);
         new Random((int)kind + 10).NextBytes(ours);
-        string node = DiskOfLinux(65536);
-        using (FileStream linux = File.Open(node, FileMode.Open, FileAccess.ReadWrite))
+        using (FileStream linux = OpenDiskOfLinux(65536))
         {
             linux.Position = 8 << 20;
             linux.Write(theirs);
@@ -63,7 +62,7 @@ public sealed class AhciLabTests
             Assert.NotEqual(0ul, units[0].Statistics.Interrupts);
         }
 
-        using (FileStream linux = File.Open(DiskOfLinux(65536), FileMode.Open, FileAccess.Read))
+        using (FileStream linux = OpenDiskOfLinux(65536))
         {
             byte[] read = new byte[Bytes];
             linux.Position = 16 << 20;
@@ -97,22 +96,27 @@ public sealed class AhciLabTests
         }
     }
 
-    /// <summary>The node of the disk with so many KiB; Linux finds its disks in its own time.</summary>
-    private static string DiskOfLinux(int kibibytes)
+    /// <summary>The disk with so many KiB; Linux finds its disks in its own time, and shows them before they can be opened.</summary>
+    private static FileStream OpenDiskOfLinux(int kibibytes)
     {
         LabDevice.Shell("modprobe", "ahci");
         LabDevice.Shell("modprobe", "sd_mod");
         if (!Directory.Exists("/sys/bus/pci/drivers/ahci/" + Address)) File.WriteAllText("/sys/bus/pci/drivers/ahci/bind", Address);
         long start = Stopwatch.GetTimestamp();
+        string size = $"{2 * kibibytes}\n";
         while (true)
         {
-            foreach (string block in Directory.GetDirectories("/sys/block", "sd*"))
+            try
             {
-                string name = Path.GetFileName(block);
-                if (long.Parse(File.ReadAllText($"{block}/size"), System.Globalization.CultureInfo.InvariantCulture) == 2L * kibibytes && File.Exists($"/dev/{name}")) return $"/dev/{name}";
+                string? block = Array.Find(Directory.GetDirectories("/sys/block", "sd*"), block => File.ReadAllText($"{block}/size") == size);
+                if (block is not null) return File.Open($"/dev/{Path.GetFileName(block)}", FileMode.Open, FileAccess.ReadWrite);
+            }
+            catch (IOException exception) when (Stopwatch.GetElapsedTime(start) < LabProgram.Limit)
+            {
+                TestContext.Current.TestOutputHelper?.WriteLine(exception.Message);
             }
 
-            if (Stopwatch.GetElapsedTime(start).TotalSeconds > 60) throw new TimeoutException($"Linux found no disk of {kibibytes} KiB within a minute");
+            if (Stopwatch.GetElapsedTime(start) > LabProgram.Limit) throw new TimeoutException($"Linux found no disk of {kibibytes} KiB within {LabProgram.Limit}");
             Thread.Yield();
         }
     }

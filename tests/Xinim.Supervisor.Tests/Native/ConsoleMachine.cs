@@ -7,6 +7,7 @@ using Xinim.Supervisor.Manifests;
 using Xinim.Supervisor.Policy;
 using Xinim.Supervisor.Status;
 using Xinim.Supervisor.Tests.Harness;
+using Xinim.TestKit.Remote;
 using Xinim.Vfio.Remote;
 
 namespace Xinim.Supervisor.Tests.Native;
@@ -41,12 +42,7 @@ internal sealed class ConsoleMachine : IDisposable
     public ConsolePort Open(string port) => ConsolePort.Open("con0", port, Socket);
 
     /// <summary>Connects to the other side of the i-th port.</summary>
-    public Socket Connect(int index)
-    {
-        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        socket.Connect(new UnixDomainSocketEndPoint(PathOf($"port{index}")));
-        return socket;
-    }
+    public Socket Connect(int index) => PortSocket.Connect(PathOf($"port{index}"));
 
     public DeviceReport Report()
     {

@@ -47,12 +47,7 @@ public sealed class QemuSerial : IDisposable
     public List<string> Log { get; } = [];
 
     /// <summary>Connects to the other side of the i-th port.</summary>
-    public Socket Connect(int index)
-    {
-        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        socket.Connect(new UnixDomainSocketEndPoint(PathOf(index)));
-        return socket;
-    }
+    public Socket Connect(int index) => PortSocket.Connect(PathOf(index));
 
     /// <summary>Starts the driver and waits for its ports.</summary>
     public void Start(int ports)
