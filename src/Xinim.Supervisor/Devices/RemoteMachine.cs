@@ -13,11 +13,17 @@ public sealed class RemoteMachine : IDisposable
 
     private readonly ChildProcess _process;
     private IDisposable? _watch;
+    private bool _hung;
 
     private RemoteMachine(ChildProcess process, RemoteBackend backend)
     {
         _process = process;
         Backend = backend;
+        backend.EndModel = () =>
+        {
+            _hung = true;
+            process.Signal(PosixSignalNumber.Kill);
+        };
     }
 
     /// <summary>The device; owned by whoever takes it.</summary>
@@ -62,7 +68,7 @@ public sealed class RemoteMachine : IDisposable
     {
         _watch?.Dispose();
         _process.TryReap();
-        onEnd($"its device model's process ended: {_process.Exit}");
+        onEnd(_hung ? "its device model hung and was ended" : $"its device model's process ended: {_process.Exit}");
     });
 
     public void Dispose()

@@ -18,12 +18,16 @@ public sealed class RemoteBackend : IDeviceBackend
 
     private const uint AhciController = 0x01_0601;
 
+    /// <summary>Steps in a row without an answer that a model is waited for: a loaded machine may cost one, of 2 s.</summary>
+    private const int MaxSilences = 2;
+
     private readonly RemoteLink _link;
     private readonly RemoteConfig _config;
     private readonly PciBar[] _bars;
     private readonly RemoteMemory _memory;
     private readonly RemoteEventPair _sink = new();
     private readonly SafeFileHandle[] _driverHandles;
+    private int _silences;
 
     /// <param name="socket">One end of <see cref="RemoteLink.CreateSocketPair"/>, the other being the model's; owned by the backend, also on failure.</param>
     /// <param name="name">Such as <c>remote:e1000</c>.</param>
@@ -65,6 +69,9 @@ public sealed class RemoteBackend : IDeviceBackend
 
     public SafeFileHandle? RemovalRequested => null;
 
+    /// <summary>Ends the model's process, called where that answers no more: every further step would take its time in vain, and with the process go its mappings.</summary>
+    public Action? EndModel { get; set; }
+
     /// <summary>
     /// Makes a region visible to the model. May be called while a driver runs. Always readable and writable, whatever
     /// <paramref name="deviceAccess"/> says: QEMU maps every region shared and writable (hw/remote/memory.c), and one whose descriptor
@@ -91,20 +98,18 @@ public sealed class RemoteBackend : IDeviceBackend
     /// </summary>
     public void DisableInterrupts() => _link.SetIrqFds(_sink.Interrupt, _sink.Resample);
 
-    public void ClearBusMaster()
-    {
-        _link.DrainStaleReply();
-        _config.Write16(PciConfigSpace.Command, (ushort)(_config.Read16(PciConfigSpace.Command) & ~PciConfigSpace.CommandBusMaster));
-    }
+    public void ClearBusMaster() => Ask(() => _config.Write16(PciConfigSpace.Command, (ushort)(_config.Read16(PciConfigSpace.Command) & ~PciConfigSpace.CommandBusMaster)));
 
     /// <summary>Resets the model, and writes BARs and command register again, which the driver may have changed: decoding on, bus mastering off.</summary>
     /// <returns>False for an AHCI controller: with commands in flight QEMU 7.2 does not come back from its reset. Its driver waits for them, and resets it then.</returns>
     public bool Reset()
     {
         bool returns = Identity.ClassCode != AhciController;
-        _link.DrainStaleReply();
-        if (returns) _link.ResetDevice();
-        RemoteBarLayout.Restore(_config, _bars);
+        Ask(() =>
+        {
+            if (returns) _link.ResetDevice();
+            RemoteBarLayout.Restore(_config, _bars);
+        });
         return returns;
     }
 
@@ -114,6 +119,22 @@ public sealed class RemoteBackend : IDeviceBackend
         _sink.Dispose();
         _memory.Dispose();
         _link.Dispose();
+    }
+
+    /// <summary>A step that the model has to answer, whatever a driver left in the socket.</summary>
+    private void Ask(Action step)
+    {
+        try
+        {
+            _link.DrainStaleReply();
+            step();
+            _silences = 0;
+        }
+        catch (DeviceFaultException)
+        {
+            if (++_silences == MaxSilences) EndModel?.Invoke();
+            throw;
+        }
     }
 
     private static PciIdentity ReadIdentity(RemoteConfig config)

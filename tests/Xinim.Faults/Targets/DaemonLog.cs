@@ -57,8 +57,8 @@ internal sealed class DaemonLog : IDisposable
 
     public void Dispose()
     {
-        foreach (Thread thread in _threads) thread.Join();
-        _file.Dispose();
+        // Whoever the daemon started, and did not end, holds its output open.
+        if (Array.TrueForAll(_threads, thread => thread.Join(DaemonTarget.AnswerLimit))) _file.Dispose();
     }
 
     /// <param name="keep">False for what drivers print when they crash: that is for the file.</param>

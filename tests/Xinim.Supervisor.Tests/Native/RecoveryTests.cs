@@ -109,17 +109,37 @@ public sealed class RecoveryTests
     }
 
     [Fact]
+    public void A_device_model_that_hangs_is_ended_and_its_device_is_gone()
+    {
+        using Machine machine = new("e1000");
+        using NetworkPort port = machine.Open();
+
+        Stop(machine.ModelPid);
+        using (Process driver = Process.GetProcessById(machine.Report().Pid!.Value)) driver.Kill();
+        NetworkPortException exception = Assert.Throws<NetworkPortException>(() => Machine.Until(port, () => false, "the port hears of it"));
+
+        Assert.Equal("its device model hung and was ended", exception.Message);
+        Assert.Equal(DeviceState.Gone, machine.Report().State);
+    }
+
+    [Fact]
     public void A_driver_that_is_stopped_in_its_tracks_is_replaced()
     {
         using Machine machine = new("e1000");
         using NetworkPort port = machine.Open();
         using Process driver = Process.GetProcessById(machine.Report().Pid!.Value);
 
-        using (Process stop = Process.Start("kill", ["-STOP", $"{driver.Id}"])) stop.WaitForExit();
+        Stop(driver.Id);
         Machine.Until(port, () => port.Recoveries == 1, "the next driver serves");
 
         Assert.True(machine.Log.Has("no heartbeat for"));
         AwaitFrom(machine, port, 5);
+    }
+
+    private static void Stop(int pid)
+    {
+        using Process stop = Process.Start("kill", ["-STOP", $"{pid}"]);
+        stop.WaitForExit();
     }
 
     /// <summary>Sends a frame to the NIC until it arrives: a wire has no acknowledgement, and a NIC may miss what comes before its first buffer.</summary>

@@ -71,6 +71,23 @@ public sealed class RemoteServerTests : IDisposable
     }
 
     [Fact]
+    public void A_model_that_answers_no_more_is_ended()
+    {
+        int ended = 0;
+        _backend.EndModel = () => ended++;
+        _server.TamperWithReply = _ => [];
+        Assert.Throws<DeviceFaultException>(_backend.ClearBusMaster);
+        _server.TamperWithReply = null;
+        // Once may be the machine's load.
+        _backend.ClearBusMaster();
+        _server.TamperWithReply = _ => [];
+        Assert.Throws<DeviceFaultException>(_backend.ClearBusMaster);
+        Assert.Equal(0, ended);
+        Assert.Throws<DeviceFaultException>(() => _backend.Reset());
+        Assert.Equal(1, ended);
+    }
+
+    [Fact]
     public void Level_interrupt_fires_again_until_it_falls()
     {
         using IDeviceInterrupts interrupts = OpenDriver().EnableInterrupts(InterruptKind.Intx, 1);
