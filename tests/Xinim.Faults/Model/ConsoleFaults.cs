@@ -31,7 +31,7 @@ internal static class ConsoleFaults
         Truthful("control-deaf", (bench, random) => Deaf(bench, random.Next(1, Storm))),
         Truthful("port-removed", (bench, _) => bench.Say(bench.Port, ConsoleWord.DeviceRemove)),
         Truthful("port-blinks", (bench, random) => Blink(bench, random.Next(1, 6))),
-        Truthful("driver-dies", (bench, _) => bench.Die()),
+        Truthful("driver-dies", (bench, _) => bench.DieAtWork()),
         ModelFault.Of<VirtioConsoleModelBench>("driver-dies-raving", Rave),
         ModelFault.AtStartOf<VirtioConsoleModelBench>("start-silent", (bench, _) => bench.Silent = true),
         ModelFault.AtStartOf<VirtioConsoleModelBench>("start-deaf", (bench, _) => bench.Deaf = true),

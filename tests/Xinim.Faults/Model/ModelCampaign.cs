@@ -86,6 +86,7 @@ internal sealed class ModelCampaign : IDisposable
         Tx += sent;
         Rx += received;
         _ledger.CheckFrames(_where, lied, sent, received);
+        _ledger.Require(lied || sent.Duplicates == 0, _where, $"{sent.Duplicates} frames were sent twice to a device that told no lie");
         bool spent = fault.AtStart || effect != Effect.None || bench.Breach is not null || ++faults >= _options.FaultsPerDriver;
         if (spent) Succeed(bench);
         if (bench.Breach is { } breach) _ledger.Breach($"{_where}: {breach}");

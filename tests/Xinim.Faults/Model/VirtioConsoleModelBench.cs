@@ -98,6 +98,14 @@ internal sealed class VirtioConsoleModelBench : VirtioModelBench
         base.OnTimer();
     }
 
+    /// <summary>The driver dies before it has seen what the device took and wrote last.</summary>
+    public void DieAtWork()
+    {
+        _client.Serve(_driver);
+        Guard(Deliver);
+        Die();
+    }
+
     /// <summary>The driver is gone at once, and the next one is there.</summary>
     public void Die()
     {
