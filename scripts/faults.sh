@@ -25,7 +25,8 @@ recovery took and whether any invariant broke. The last line is the verdict; the
   --kinds A,B,...   only these kinds; an unknown name lists them
   --device NAME     device model (default remote:e1000e; with --recovery remote:e1000), virtio-net, virtio-blk, virtio-console,
                     vhost-user-blk or ahci; in the guest virtio-net, virtio-blk, virtio-console, ahci, two PCI addresses A,B of which
-                    the first is the one that suffers, or one of a disk or console; on models e1000, virtio-net, virtio-blk or ahci
+                    the first is the one that suffers, or one of a disk or console; on models e1000, virtio-net,
+                    virtio-blk, virtio-console or ahci
   --duration S      end after so many seconds
   --jobs N          N campaigns beside each other, each with its part of the numbers; one result (only with --target model)
   --per-driver N    faults without effect until a driver is replaced (default 10; 1: effects are of that very fault)

@@ -155,6 +155,7 @@ campaigns_here() {
   campaign models --target model --count 20000 --duration 30
   campaign models-virtio-net --target model --device virtio-net --count 5000 --duration 15
   campaign models-virtio-blk --target model --device virtio-blk --count 5000 --duration 15
+  campaign models-virtio-console --target model --device virtio-console --count 20000 --duration 15
   campaign models-ahci --target model --device ahci --count 5000 --duration 15
   campaign virtio-net --device virtio-net --count 1000 --duration 20
   campaign virtio-blk --device virtio-blk --count 1000 --duration 20

@@ -112,6 +112,10 @@ internal sealed class AhciModelBench : IModelBench
         Registers.Guard(Port.Release);
     }
 
+    public void Succeed()
+    {
+    }
+
     /// <summary>The controller holds commands back.</summary>
     public void Hold() => _model.Hold = true;
 

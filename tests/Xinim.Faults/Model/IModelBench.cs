@@ -29,4 +29,8 @@ internal interface IModelBench : IDisposable
 
     /// <summary>The device obeys its manual again.</summary>
     void Relent();
+
+    /// <summary>The next driver takes over what this one left in the device's memory, and serves; nothing where drivers leave nothing to each other.</summary>
+    /// <exception cref="Vfio.DeviceFaultException">It blames a good device.</exception>
+    void Succeed();
 }

@@ -98,6 +98,10 @@ internal sealed class ModelBench : IModelBench
         Model.Misbehaviour = E1000Misbehaviour.None;
     }
 
+    public void Succeed()
+    {
+    }
+
     /// <inheritdoc cref="ModelClient.Forget"/>
     internal void Forget() => _client.Forget();
 

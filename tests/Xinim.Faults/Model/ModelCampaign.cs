@@ -28,7 +28,7 @@ internal sealed class ModelCampaign : IDisposable
     private readonly Report _report;
     private readonly ModelFault[] _weighted;
     private readonly Timer _watchdog;
-    private readonly Dictionary<int, (IModelBench Bench, int Faults)> _benches = [];
+    private readonly Dictionary<int, (IModelBench Bench, int Faults, bool Lied)> _benches = [];
     private uint _run;
     private string _where = "";
 
@@ -56,7 +56,7 @@ internal sealed class ModelCampaign : IDisposable
 
     public void Dispose()
     {
-        foreach ((IModelBench bench, _) in _benches.Values) bench.Dispose();
+        foreach ((IModelBench bench, _, _) in _benches.Values) bench.Dispose();
         _watchdog.Dispose();
     }
 
@@ -77,20 +77,23 @@ internal sealed class ModelCampaign : IDisposable
     private FaultRecord Inject(ModelFault fault, int kind, long number, Random random)
     {
         long start = Stopwatch.GetTimestamp();
-        (IModelBench bench, int faults) = fault.AtStart ? (_models.Make(kind, ++_run), 0) : _benches[kind];
+        (IModelBench bench, int faults, bool lied) = fault.AtStart ? (_models.Make(kind, ++_run), 0, false) : _benches[kind];
+        lied |= fault.MayLie;
         StreamCounts tx = bench.Sent, rx = bench.Received;
         (Effect effect, string? detail) = Strike(bench, fault, random);
         StreamCounts sent = bench.Sent - tx, received = bench.Received - rx;
         if (effect == Effect.None && sent.Damaged + sent.Lost + received.Damaged + received.Lost + received.Duplicates != 0) effect = Effect.WrongData;
         Tx += sent;
         Rx += received;
-        _ledger.CheckFrames(_where, mayLie: true, sent, received);
-        if (bench.Breach is { } breach) _ledger.Breach($"{_where}: {breach}");
+        _ledger.CheckFrames(_where, lied, sent, received);
+        _ledger.Require(lied || sent.Duplicates == 0, _where, $"{sent.Duplicates} frames were sent twice to a device that told no lie");
         bool spent = fault.AtStart || effect != Effect.None || bench.Breach is not null || ++faults >= _options.FaultsPerDriver;
+        if (spent) Succeed(bench);
+        if (bench.Breach is { } breach) _ledger.Breach($"{_where}: {breach}");
         TimeSpan? recovery = null;
         if (!spent)
         {
-            _benches[kind] = (bench, faults);
+            _benches[kind] = (bench, faults, lied);
         }
         else
         {
@@ -140,6 +143,19 @@ internal sealed class ModelCampaign : IDisposable
         }
     }
 
+    /// <summary>The next driver comes to what this one left behind, which may be nonsense by now.</summary>
+    private void Succeed(IModelBench bench)
+    {
+        try
+        {
+            bench.Succeed();
+        }
+        catch (Exception exception) when (exception is not OutOfMemoryException)
+        {
+            _ledger.Breach($"{_where}: the next driver on the same device: {exception.GetType().Name}: {exception.Message} {exception.StackTrace?.Split('\n')[0].Trim()}");
+        }
+    }
+
     /// <summary>Whether a new frame comes through each way.</summary>
     private static bool Flows(IModelBench bench)
     {
@@ -172,7 +188,7 @@ internal sealed class ModelCampaign : IDisposable
             return false;
         }
 
-        _benches.Add(kind, (bench, 0));
+        _benches.Add(kind, (bench, 0, false));
         return true;
     }
 

@@ -5,7 +5,8 @@ namespace Xinim.Faults.Model;
 /// <param name="Inject">Into a bench where something has arrived that the driver has not looked at.</param>
 /// <param name="Weight">How often it is chosen beside the others: some make the driver wait for half a second or more.</param>
 /// <param name="AtStart">The fault is there before a driver brings the device up.</param>
-internal sealed record ModelFault(string Kind, Action<IModelBench, Random> Inject, int Weight = ModelFault.Usual, bool AtStart = false)
+/// <param name="MayLie">The device may say what is not so: else nothing may be damaged, missing or there twice.</param>
+internal sealed record ModelFault(string Kind, Action<IModelBench, Random> Inject, int Weight = ModelFault.Usual, bool AtStart = false, bool MayLie = true)
 {
     public const int Usual = 40;
 

@@ -16,6 +16,11 @@ internal sealed record ModelSet(IReadOnlyList<string> Names, Func<int, uint, IMo
     public static ModelSet VirtioBlk { get; } = new(
         [.. VirtioBlkModelBench.Layouts.Select(layout => $"blk {layout.Name}")], (kind, _) => new VirtioBlkModelBench(VirtioBlkModelBench.Layouts[kind].Features), [.. VirtioFaults.All, .. VirtioFaults.Blk]);
 
+    public static ModelSet VirtioConsole { get; } = new(
+        [.. VirtioConsoleModelBench.Layouts.Select(layout => $"console {layout.Name}")],
+        (kind, run) => new VirtioConsoleModelBench(VirtioConsoleModelBench.Layouts[kind].Features, run),
+        [.. VirtioFaults.Lies, .. VirtioFaults.Lapses.Select(fault => fault with { MayLie = false }), .. ConsoleFaults.All]);
+
     public static ModelSet Ahci { get; } = new(
         [.. AhciModelBench.Layouts.Select(layout => layout.Name)], (kind, _) => new AhciModelBench(AhciModelBench.Layouts[kind].Slots, AhciModelBench.Layouts[kind].Options), AhciFaults.All);
 
@@ -26,6 +31,7 @@ internal sealed record ModelSet(IReadOnlyList<string> Names, Func<int, uint, IMo
         "ahci" => Ahci,
         "virtio-net" => VirtioNet,
         "virtio-blk" => VirtioBlk,
+        "virtio-console" => VirtioConsole,
         "e1000" => E1000,
         _ => throw new CampaignException($"--target model: there are no device models of {kind.Driver}; run it with --target remote or vfio"),
     };

@@ -44,7 +44,7 @@ internal sealed class VirtioBlkModelBench : VirtioModelBench
 
     public override string? Breach => _client.Breach;
 
-    public override IReadOnlyList<ushort> DataQueues { get; } = [0];
+    public override IReadOnlyList<ushort> Queues { get; } = [0];
 
     public override Span<byte> Memory => _client.Memory;
 
@@ -54,7 +54,7 @@ internal sealed class VirtioBlkModelBench : VirtioModelBench
     /// <summary>The device says that it has written, and has not.</summary>
     public bool LosesWrites { get; set; }
 
-    protected override IDeviceDriver Driver => _driver;
+    protected override IDriver Driver => _driver;
 
     /// <summary>struct virtio_blk_config [V §5.2.4] as far as it counts here: capacity, size_max, seg_max, blk_size.</summary>
     private static byte[] Config

@@ -8,8 +8,8 @@ internal static class VirtioFaults
     /// <summary>Words of a burst: few of them strike what is used.</summary>
     private const int Words = 64;
 
-    /// <summary>Whatever its type.</summary>
-    public static IReadOnlyList<ModelFault> All { get; } =
+    /// <summary>What it says that is not so, whatever its type.</summary>
+    public static IReadOnlyList<ModelFault> Lies { get; } =
     [
         ModelFault.Of<VirtioModelBench>("descriptor-bit", (bench, random) => bench.Ambush = () => bench.WorkWords[random.Next(bench.WorkWords.Length)] ^= 1ul << random.Next(64)),
         ModelFault.Of<VirtioModelBench>("descriptor-words", (bench, random) => bench.Ambush = () => Overwrite(bench, random)),
@@ -19,15 +19,23 @@ internal static class VirtioFaults
         ModelFault.Of<VirtioModelBench>("used-jump", (bench, random) => Queue(bench, random)?.Forge(bench.LastUsed, 0, random.Next(2, 1 << 15))),
         ModelFault.Of<VirtioModelBench>("used-length", (bench, random) => bench.Written = random.Next(3) switch { 0 => _ => 0, 1 => _ => (uint)random.NextInt64(1L << 32), _ => written => (uint)random.Next((int)written + 1) }),
         ModelFault.Of<VirtioModelBench>("payload-bit", (bench, random) => bench.Memory[random.Next(bench.Memory.Length)] ^= (byte)(1 << random.Next(8))),
+        ModelFault.AtStartOf<VirtioModelBench>("start-broken", (bench, random) => bench.Model.Misbehaviour = (VirtioMisbehaviour)(1 << random.Next(9))),
+        ModelFault.AtStartOf<VirtioModelBench>("start-config", ChangeConfig),
+    ];
+
+    /// <summary>What it does not do, or does too often: nothing of it is untrue.</summary>
+    public static IReadOnlyList<ModelFault> Lapses { get; } =
+    [
         ModelFault.Of<VirtioModelBench>("silent", (bench, _) => bench.Silent = true),
         ModelFault.Of<VirtioModelBench>("interrupt-lost", (bench, _) => bench.LosesInterrupts = true),
         ModelFault.Of<VirtioModelBench>("interrupt-storm", (bench, _) => bench.Storms = true),
         ModelFault.Of<VirtioModelBench>("needs-reset", (bench, _) => bench.Model.FailNow()),
         ModelFault.Of<VirtioModelBench>("config", ChangeConfig),
         ModelFault.Of<VirtioModelBench>("config-restless", (bench, _) => bench.Model.Misbehaviour = VirtioMisbehaviour.RestlessConfig),
-        ModelFault.AtStartOf<VirtioModelBench>("start-broken", (bench, random) => bench.Model.Misbehaviour = (VirtioMisbehaviour)(1 << random.Next(9))),
-        ModelFault.AtStartOf<VirtioModelBench>("start-config", ChangeConfig),
     ];
+
+    /// <summary>Whatever its type.</summary>
+    public static IReadOnlyList<ModelFault> All { get; } = [.. Lies, .. Lapses];
 
     /// <summary>Of NICs [V §5.1.6].</summary>
     public static IReadOnlyList<ModelFault> Net { get; } =
@@ -45,9 +53,9 @@ internal static class VirtioFaults
         ModelFault.Of<VirtioBlkModelBench>("write-lost", (bench, _) => bench.LosesWrites = true),
     ];
 
-    private static DeviceQueue? Queue(VirtioModelBench bench, Random random) => bench.Model.Queue(bench.DataQueues[random.Next(bench.DataQueues.Count)]);
+    private static DeviceQueue? Queue(VirtioModelBench bench, Random random) => bench.Model.Queue(bench.Queues[random.Next(bench.Queues.Count)]);
 
-    private static void Overwrite(VirtioModelBench bench, Random random)
+    internal static void Overwrite(VirtioModelBench bench, Random random)
     {
         for (int i = 0; i < Words; i++) bench.WorkWords[random.Next(bench.WorkWords.Length)] = (ulong)random.NextInt64(long.MinValue, long.MaxValue);
     }

@@ -65,10 +65,10 @@ internal abstract class VirtioModelBench : IModelBench
     /// <summary>What it used last.</summary>
     public uint LastUsed { get; private set; }
 
-    /// <summary>Queues for data.</summary>
-    public abstract IReadOnlyList<ushort> DataQueues { get; }
+    /// <summary>Queues whose used entries it may lie about.</summary>
+    public abstract IReadOnlyList<ushort> Queues { get; }
 
-    /// <summary>Client's memory that the device writes.</summary>
+    /// <summary>Memory that the device writes what is received to.</summary>
     public abstract Span<byte> Memory { get; }
 
     /// <summary>The driver's descriptors, rings and tables.</summary>
@@ -76,7 +76,11 @@ internal abstract class VirtioModelBench : IModelBench
 
     protected DmaArena Arena { get; }
 
-    protected abstract IDeviceDriver Driver { get; }
+    /// <summary>The driver's memory, where the device sees it at <paramref name="at"/>; empty where that is elsewhere.</summary>
+    protected Span<byte> WorkAt(ulong at, int bytes)
+        => at >= _work.Iova.Value && at + (ulong)bytes <= _work.Iova.Value + (ulong)_work.Size ? _work.Memory!.Slice((long)(at - _work.Iova.Value), bytes) : [];
+
+    protected abstract IDriver Driver { get; }
 
     public abstract void Start();
 
@@ -92,13 +96,17 @@ internal abstract class VirtioModelBench : IModelBench
         Take();
     }
 
-    public void OnTimer() => Driver.OnTimer();
+    public virtual void OnTimer() => Driver.OnTimer();
 
     public void Relent()
     {
         (Silent, LosesInterrupts, Storms, Written) = (false, false, false, null);
         Model.Misbehaviour = VirtioMisbehaviour.None;
         RelentFurther();
+    }
+
+    public virtual void Succeed()
+    {
     }
 
     public virtual void Dispose() => Model.Dispose();

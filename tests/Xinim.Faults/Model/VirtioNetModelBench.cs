@@ -54,14 +54,14 @@ internal sealed class VirtioNetModelBench : VirtioModelBench
 
     public override string? Breach => _client.Breach;
 
-    public override IReadOnlyList<ushort> DataQueues { get; } = [Rx, Tx];
+    public override IReadOnlyList<ushort> Queues { get; } = [Rx, Tx];
 
     public override Span<byte> Memory => _rings.RxPool.Memory!.Slice(0, (int)Buffers * FakeNetworkClient.Stride);
 
     /// <summary>Changes the headers of what is received; null for none.</summary>
     public Action<Span<byte>>? Header { get; set; }
 
-    protected override IDeviceDriver Driver => _driver;
+    protected override IDriver Driver => _driver;
 
     public override void Start()
     {

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using Xinim.Drivers.Console;
 using Xinim.Ipc.Memory;
@@ -28,11 +29,20 @@ public sealed class FakeConsoleClient : IDisposable
     /// <summary>It takes what has come; otherwise its ring fills.</summary>
     public bool Reads { get; set; } = true;
 
+    /// <summary>Bytes that are missing are counted, as <c>ConsolePort</c> does; else they are an exception.</summary>
+    public bool BearsLoss { get; init; }
+
     /// <summary>All that has come, once.</summary>
     public IReadOnlyList<byte> Received => _received;
 
+    /// <summary>Bytes that are missing.</summary>
+    public ulong Lost { get; private set; }
+
     /// <summary>Bytes that came a second time.</summary>
     public int Repeated { get; private set; }
+
+    /// <summary>What has come since a place in <see cref="Received"/>.</summary>
+    public ReadOnlySpan<byte> ReceivedFrom(int place) => CollectionsMarshal.AsSpan(_received)[place..];
 
     public int Unacknowledged => _sent.Count - _acknowledged;
 
@@ -96,10 +106,18 @@ public sealed class FakeConsoleClient : IDisposable
         for (; _rings.Received.Peek(1) != 0; _rings.Received.Release(1))
         {
             ConsoleChunk chunk = _rings.Received.Read(0);
-            if (chunk.Position > (ulong)_received.Count) throw new InvalidOperationException($"bytes {_received.Count} to {chunk.Position} are lost");
-            int known = _received.Count - (int)chunk.Position;
-            Repeated += Math.Min(known, (int)chunk.Length);
-            for (int i = known; i < chunk.Length; i++) _received.Add(chunk.Data[i]);
+            if (chunk.Length is 0 or > ConsoleChunk.Room) throw new InvalidOperationException($"a chunk of {chunk.Length} bytes");
+            ulong next = (ulong)_received.Count + Lost;
+            if (chunk.Position > next)
+            {
+                if (!BearsLoss) throw new InvalidOperationException($"bytes {next} to {chunk.Position} are lost");
+                Lost += chunk.Position - next;
+                next = chunk.Position;
+            }
+
+            ulong known = next - chunk.Position;
+            Repeated += (int)Math.Min(known, chunk.Length);
+            for (ulong i = known; i < chunk.Length; i++) _received.Add(chunk.Data[(int)i]);
         }
     }
 

@@ -31,6 +31,9 @@ internal sealed class VirtioConsoleTx
     private uint _held;
     private ulong _next;
 
+    /// <summary>No chunk of the client has come yet: <see cref="_next"/> is what a predecessor noted.</summary>
+    private bool _unsure = true;
+
     /// <param name="former">What the predecessor left.</param>
     public VirtioConsoleTx(VirtioDevice device, DmaArena arena, ushort queue, VirtioConsoleBanks banks, DmaBuffer<PortNotes> notes, uint port, VirtioConsoleRemains former)
     {
@@ -64,6 +67,7 @@ internal sealed class VirtioConsoleTx
     public void Begin()
     {
         _next = 0;
+        _unsure = true;
         _notes[_port].TxDone = 0;
         Rewind();
     }
@@ -82,6 +86,7 @@ internal sealed class VirtioConsoleTx
     {
         uint ready = submitted.Peek(submitted.Capacity);
         uint total = 0;
+        if (_unsure && ready != 0) Locate(submitted);
         while (_held < ready && _spareCount != 0)
         {
             uint chunks = Gather(submitted, ready, session, out uint bytes);
@@ -131,6 +136,18 @@ internal sealed class VirtioConsoleTx
     public void Arm() => _ = _queue.EnableInterrupts();
 
     public void Mask() => _queue.DisableInterrupts();
+
+    /// <summary>
+    /// A client goes on where it was acknowledged last, which is no more than its ring behind what the device has taken. Where the notes say
+    /// something else they are nonsense, or lost, and the client is right.
+    /// </summary>
+    private void Locate(RingConsumer<ConsoleChunk> submitted)
+    {
+        _unsure = false;
+        ulong position = submitted.Read(0).Position;
+        if (position <= _next && _next - position <= submitted.Capacity * ConsoleChunk.Room) return;
+        _notes[_port].TxDone = _next = position;
+    }
 
     /// <summary>Fills one buffer and gives it.</summary>
     /// <param name="bytes">In it; 0 where the chunks held nothing new, and none was given.</param>

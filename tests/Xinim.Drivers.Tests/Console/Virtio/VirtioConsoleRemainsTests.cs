@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using Xinim.Ipc.Protocols;
 using Xinim.TestKit.Fakes;
@@ -123,6 +124,39 @@ public sealed class VirtioConsoleRemainsTests
         bench.Put(Rx1, "morning"u8);
         next.Serve(bench.Driver, 1);
         Assert.Equal("morning", Encoding.ASCII.GetString([.. next.Received]));
+    }
+
+    /// <summary>It keeps its port all the same: a driver whose notes are nonsense does not put it down to its client.</summary>
+    [Theory]
+    [InlineData(0ul)]
+    [InlineData(1ul)]
+    [InlineData(ulong.MaxValue)]
+    public void A_client_goes_on_where_it_was_whatever_the_notes_say(ulong noted)
+    {
+        using ConsoleBench bench = ConsoleBench.Started(1);
+        using FakeConsoleClient client = bench.Open(1);
+        client.Send(new byte[500]);
+        client.Serve(bench.Driver, 1);
+        Assert.Equal(500, bench.Get(Tx1)!.Length);
+        client.Serve(bench.Driver, 1);
+        // In both halves of the work region, one of which is valid.
+        foreach (ref ulong word in MemoryMarshal.Cast<byte, ulong>(bench.Work)) word = word == 500 ? noted : word;
+        client.Send("next"u8);
+        client.Renew();
+        Restart(bench);
+        bench.Reopen(1);
+        client.Serve(bench.Driver, 1);
+        Assert.Equal("next"u8.ToArray(), bench.Get(Tx1));
+        client.Serve(bench.Driver, 1);
+        // What this driver notes is right again.
+        client.Send("and last"u8);
+        client.Renew();
+        Restart(bench);
+        bench.Reopen(1);
+        client.Serve(bench.Driver, 1);
+        Assert.Equal("and last"u8.ToArray(), bench.Get(Tx1));
+        client.Serve(bench.Driver, 1);
+        Assert.Equal(0, client.Unacknowledged);
     }
 
     private static void Restart(ConsoleBench bench)
