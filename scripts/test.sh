@@ -158,6 +158,7 @@ campaigns_here() {
   campaign models-virtio-console --target model --device virtio-console --count 20000 --duration 15
   campaign models-ahci --target model --device ahci --count 5000 --duration 15
   campaign virtio-net --device virtio-net --count 1000 --duration 20
+  campaign virtio-console --device virtio-console --count 1000 --duration 15
   campaign virtio-blk --device virtio-blk --count 1000 --duration 20
   campaign vhost-user-blk --device vhost-user-blk --count 1000 --duration 15
 }
