@@ -24,6 +24,8 @@
 #   00:10.0  virtio-blk       1af4:1042  32 MiB, packed queues, four of them
 #   00:13.0  pci-testdev      1b36:0005  a function that no driver is for
 #   00:14.0  ich9-ahci        8086:2922  only with --faulty-disks: disks that fail, that are slow, that are huge, that give space back
+#   00:15.0  virtio-net       1af4:1041  only with --tap-queues: several pairs of queues, on a TAP of its own
+#   00:16.0  virtio-net       1af4:1041  the same with packed queues
 #   03:00.0  virtio-net       1af4:1041  behind a root port (00:11.0)
 #   04:00.0  virtio-blk       1af4:1042  32 MiB in blocks of 4096 bytes, without event index and indirect descriptors, behind a root port (00:12.0)
 #   00:1b.0 to 00:1d.0  virtio-9p  1af4:1009  the lab's own: leave them alone
@@ -41,10 +43,12 @@ readonly OUTPUT_LIMIT=$((4 * 1024 * 1024))
 
 readonly MAX_BOOTS=3
 
-TIMEOUT=600 BOOTS=0 MEMORY=4G CPUS=2 HUGEPAGES=128 IOMMU=1 DEVICES=1 FAULTY_DISKS=0 VERBOSE=0 REFRESH=0
+TIMEOUT=600 BOOTS=0 MEMORY=4G CPUS=2 HUGEPAGES=128 IOMMU=1 DEVICES=1 FAULTY_DISKS=0 TAP_QUEUES=0 VERBOSE=0 REFRESH=0
 ACCEL=auto QMP='' GUEST_QMP=0 APPEND='' SERIAL_LOG=''
 EXTRA_QEMU=() EXTRA_ENV=() COMMAND=()
 SCRATCH='' PIDS=()
+# What makes the network that QEMU is started in; empty: the host's.
+NAMESPACE=()
 
 usage() {
   cat <<'USAGE'
@@ -67,6 +71,8 @@ Files that it writes beneath $XINIM_LAB_OUT come back to the host (default: arti
   --disk-backend B      file (default: sparse images that vanish) or null (1 GiB of zeroes, no
                         medium: for benchmarks)
   --faulty-disks        one more AHCI controller, for tests of what disks do wrong
+  --tap-queues N        two network cards, virtio-mq and virtio-mq-packed, with N (2 to 8) pairs of queues on TAP interfaces; for those QEMU has a network namespace
+                        of its own, so no back end reaches the host's network (XINIM_LAB_TAP_QUEUES=N tells COMMAND)
   --console-backend B   -chardev arguments for the virtio console (default: null), e.g. file,path=/tmp/console
   --qmp PATH            QEMU's control socket, for hot-plug from the host
   --guest-qmp           the same in the guest, as /dev/ttyS1, with a network (net-plug), a disk (disk-plug) and a port that echoes (echo-plug) for devices to be plugged
@@ -122,6 +128,7 @@ parse_option_with_value() {
   case "$1" in
     --timeout) need_number "$1" "$2" && TIMEOUT="$2" ;;
     --cpus) need_number "$1" "$2" && CPUS="$2" ;;
+    --tap-queues) [[ "$2" =~ ^[2-8]$ ]] || wrong_usage "--tap-queues takes 2 to 8, not '$2'" && TAP_QUEUES="$2" ;;
     --hugepages) need_number "$1" "$2" && HUGEPAGES="$2" ;;
     --memory) MEMORY="$2" ;;
     --env) [[ "$2" == ?*=* ]] || wrong_usage "--env takes NAME=VALUE" && EXTRA_ENV+=("$2") ;;
@@ -161,7 +168,7 @@ parse_arguments() {
 
 check_tools() {
   local tool missing=0
-  for tool in qemu-system-x86_64 busybox depmod modprobe cpio setpriv flock ip xz; do
+  for tool in qemu-system-x86_64 busybox depmod modprobe cpio setpriv unshare flock ip xz; do
     command -v "$tool" >/dev/null || missing=1
   done
   if ((missing)); then "$LAB_DIR/../install.sh" lab || exit "$LAB_FAILED"; fi
@@ -186,12 +193,24 @@ guest_environment() {
   printf '%s\0' "PATH=$PATH" "HOME=${HOME:-/root}" USER=root LOGNAME=root SHELL=/bin/bash TERM=dumb XINIM_LAB=1
   for name in $(compgen -e); do
     case "$name" in
-      XINIM_LAB | XINIM_LAB_OUT | XINIM_LAB_QMP) ;;
+      XINIM_LAB | XINIM_LAB_OUT | XINIM_LAB_QMP | XINIM_LAB_TAP_QUEUES) ;;
       XINIM_* | DOTNET_* | LANG | LC_* | TZ) printf '%s\0' "$name=${!name}" ;;
     esac
   done
   if ((GUEST_QMP)); then printf '%s\0' XINIM_LAB_QMP=1; fi
+  if ((TAP_QUEUES)); then printf '%s\0' "XINIM_LAB_TAP_QUEUES=$TAP_QUEUES"; fi
   printf '%s\0' "XINIM_LAB_OUT=$OUT" "${EXTRA_ENV[@]}"
+}
+
+# Root makes a network namespace; others one in a user namespace in which they are root.
+choose_namespace() {
+  local way error=''
+  for way in --net '--user --map-root-user --net'; do
+    # shellcheck disable=SC2206 # words
+    NAMESPACE=(unshare $way -- "$LAB_DIR/tap.sh" "${TAPS[@]}" --)
+    if error="$("${NAMESPACE[@]}" true 2>&1)"; then return; fi
+  done
+  fail "no TAP with several queues can be made here (${error//$'\n'/; }): run as root or allow user namespaces, and have /dev/net/tun (modprobe tun)"
 }
 
 # What guest.sh reads. It is a copy: an edit does not reach a guest that is booting.
@@ -266,7 +285,7 @@ explain_failure() {
 
 run_guest() {
   local control="$SCRATCH/control" qemu timer readers=() outcome=0 qemu_status=0
-  start qemu-system-x86_64 "${QEMU_ARGS[@]}" >"$SCRATCH/qemu.log" 2>&1
+  start "${NAMESPACE[@]}" qemu-system-x86_64 "${QEMU_ARGS[@]}" >"$SCRATCH/qemu.log" 2>&1
   qemu="$STARTED"
   start tail -q -c +1 -s 0.05 -f --pid="$qemu" "$control/stdout"
   readers+=("$STARTED")
@@ -302,6 +321,7 @@ main() {
   trap 'exit 143' TERM
   trap 'exit 129' HUP
   check_tools
+  if ((TAP_QUEUES)); then choose_namespace; fi
   choose_out
   prepare_kernel "$REFRESH"
   SCRATCH="$(mktemp -d "${TMPDIR:-/tmp}/xinim-lab.XXXXXX")"

@@ -129,8 +129,9 @@ run_in_lab() {
   install_group lab
   mkdir -p "$RESULTS/lab"
   # 6 GiB: with less there is no whole free GiB for a page of that size.
-  run_guest "$LAB" -trait- needs=no-iommu -trait- needs=faulty-disks -- --guest-qmp --memory 6G --timeout 1200
+  run_guest "$LAB" -trait- needs=no-iommu -trait- needs=faulty-disks -trait- needs=tap-queues -- --guest-qmp --memory 6G --timeout 1200
   run_guest "$LAB.FaultyDisks" -trait needs=faulty-disks -- --guest-qmp --faulty-disks
+  run_guest "$LAB.TapQueues" -trait needs=tap-queues -- --guest-qmp --tap-queues 4
   run_guest "$LAB.NoIommu" -trait needs=no-iommu -- --no-iommu
 }
 

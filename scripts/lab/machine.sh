@@ -9,6 +9,9 @@ declare -A NIC_BACKEND=([e1000]=user [e1000-82545em]=user [e1000-82544gc]=user [
 DISK_BACKEND='file'
 CONSOLE_BACKEND=null
 
+# With --tap-queues: of virtio-mq, of virtio-mq-packed, and of a card that a test plugs.
+readonly TAPS=(tap-mq tap-packed tap-plug)
+
 QEMU_ARGS=()
 
 # QEMU reads a comma in a value as the end of it unless it is doubled.
@@ -149,6 +152,17 @@ add_standard_devices() {
   add_nic 0xd cable1 e1000e 0d
 }
 
+# Network cards with several pairs of queues, and a back end for one that is plugged.
+add_tap_nics() {
+  local tap mq=virtio-net-pci,disable-legacy=on,iommu_platform=on,mq=on,romfile=
+  for tap in "${TAPS[@]}"; do
+    # Linux's vhost-net would answer in QEMU's place, and it is not everywhere.
+    QEMU_ARGS+=(-netdev "tap,id=net-$tap,ifname=$tap,queues=$TAP_QUEUES,script=no,downscript=no,vhost=off")
+  done
+  QEMU_ARGS+=(-device "$mq,id=virtio-mq,addr=0x15,mac=52:54:00:78:00:15,netdev=net-tap-mq"
+    -device "$mq,id=virtio-mq-packed,addr=0x16,mac=52:54:00:78:00:16,netdev=net-tap-packed,packed=on")
+}
+
 # QEMU's control socket as a serial port of the guest: QEMU is its own client. $1: a scratch folder.
 add_guest_qmp() {
   local socket
@@ -172,6 +186,7 @@ describe_machine() {
   add_shares "$2" "$3"
   if ((DEVICES)); then add_standard_devices "$1"; fi
   if ((FAULTY_DISKS)); then add_faulty_disks "$1"; fi
+  if ((TAP_QUEUES)); then add_tap_nics; fi
   if ((GUEST_QMP)); then add_guest_qmp "$1"; fi
   if [[ -n "$QMP" ]]; then QEMU_ARGS+=(-qmp "unix:$(escape_commas "$QMP"),server=on,wait=off"); fi
   QEMU_ARGS+=("${EXTRA_QEMU[@]}")

@@ -74,6 +74,9 @@ internal static class CommonOptions
     public static NetworkPort OpenNic(ParseResult result, Argument<string> nic, NetworkPortOptions? options = null)
         => NetworkPort.Open(result.GetRequiredValue(nic), options, SocketOf(result));
 
+    public static Option<int> Queues() => Between(
+        new Option<int>("--queues") { Description = $"Pairs of the NIC's queues, each with a thread: 1 to {NetworkRings.MaxPairs}, no more than it has", HelpName = "N", DefaultValueFactory = _ => 1 }, 1, (int)NetworkRings.MaxPairs);
+
     /// <summary>Sets what a NIC receives, where it is not the default.</summary>
     public static void SetFilters(NetworkPort port, bool promiscuous, bool allMulticast, MacAddress? also = null)
     {

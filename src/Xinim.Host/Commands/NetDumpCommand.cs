@@ -17,53 +17,66 @@ internal static class NetDumpCommand
         Option<double?> seconds = CommonOptions.Seconds("How long to watch (default: until Ctrl-C)");
         Option<bool> promiscuous = CommonOptions.Promiscuous();
         Option<bool> multicast = CommonOptions.AllMulticast();
+        Option<int> queues = CommonOptions.Queues();
         Option<bool> quiet = new("--quiet") { Description = "Print the number of frames only" };
         CliCommand command = new("dump", "Print received frames, one a line", "net dump net0 --promiscuous", "net dump net0 --write net0.pcap --quiet --seconds 60")
         {
-            nic, file, count, seconds, promiscuous, multicast, quiet,
+            nic, file, count, seconds, promiscuous, multicast, queues, quiet,
         };
         command.SetAction(result => CommandErrors.Guard(environment, () =>
         {
             using Interruption interruption = new(environment);
-            using NetworkPort port = CommonOptions.OpenNic(result, nic);
+            using NicQueues ports = NicQueues.Open(result, nic, queues);
             using FileStream? stream = result.GetValue(file) is { } path ? File.Create(path) : null;
-            CommonOptions.SetFilters(port, result.GetValue(promiscuous), result.GetValue(multicast));
+            CommonOptions.SetFilters(ports.Ports[0], result.GetValue(promiscuous), result.GetValue(multicast));
             Dump dump = new(environment.Output, stream is null ? null : new PcapWriter(stream), result.GetValue(quiet), result.GetValue(count));
-            dump.Run(port, result.GetValue(seconds) is { } time ? TimeSpan.FromSeconds(time) : TimeSpan.MaxValue, interruption.Token);
+            TimeSpan limit = result.GetValue(seconds) is { } time ? TimeSpan.FromSeconds(time) : TimeSpan.MaxValue;
+            _ = ports.Run<Dump>((number, _, end) => dump.Run(ports.Ports[number], ports.Ports.Count == 1 ? null : number, limit, end), interruption.Token);
             environment.Error.WriteLine($"{dump.Frames} frames");
             return 0;
         }));
         return command;
     }
 
-    /// <summary>One watch.</summary>
+    /// <summary>One watch, of a thread a pair of queues.</summary>
     private sealed class Dump(TextWriter output, PcapWriter? capture, bool quiet, ulong count)
     {
-        public ulong Frames { get; private set; }
+        private readonly Lock _lock = new();
+        private ulong _frames;
+
+        public ulong Frames => Volatile.Read(ref _frames);
 
         private bool Done => count != 0 && Frames >= count;
 
-        public void Run(NetworkPort port, TimeSpan limit, CancellationToken stop)
+        /// <param name="queue">Stands in the lines; null where there is one pair.</param>
+        public Dump Run(NetworkPort port, int? queue, TimeSpan limit, CancellationToken stop)
         {
+            string label = queue is null ? "" : $" queue {queue}";
+            FrameHandler take = frame => Take(frame, label);
             FrameReader reader = new(port);
             long start = Environment.TickCount64;
             while (!Done && !stop.IsCancellationRequested)
             {
                 double left = limit.TotalMilliseconds - (Environment.TickCount64 - start);
-                if (left <= 0) return;
-                if (reader.Read(Take)) continue;
-                output.Flush();
+                if (left <= 0) break;
+                if (reader.Read(take)) continue;
+                lock (_lock) output.Flush();
                 port.Wait(TimeSpan.FromMilliseconds(Math.Min(left, Ipv4Station.MaxWait.TotalMilliseconds)));
             }
+
+            return this;
         }
 
-        private void Take(ReadOnlySpan<byte> frame)
+        private void Take(ReadOnlySpan<byte> frame, string label)
         {
-            if (Done) return;
-            Frames++;
-            DateTimeOffset now = DateTimeOffset.UtcNow;
-            capture?.Write(frame, now);
-            if (!quiet) output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{now.ToLocalTime():HH:mm:ss.ffffff} {FrameSummary.Describe(frame)}"));
+            lock (_lock)
+            {
+                if (Done) return;
+                _frames++;
+                DateTimeOffset now = DateTimeOffset.UtcNow;
+                capture?.Write(frame, now);
+                if (!quiet) output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{now.ToLocalTime():HH:mm:ss.ffffff}{label} {FrameSummary.Describe(frame)}"));
+            }
         }
     }
 }

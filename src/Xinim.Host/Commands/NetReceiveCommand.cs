@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
-using Xinim.Net.Ports;
+using System.Text.Json.Serialization;
 using Xinim.Net.Traffic;
 
 namespace Xinim.Host.Commands;
@@ -17,10 +17,11 @@ internal static class NetReceiveCommand
         Option<bool> verify = new("--verify") { Description = "Check the frames of 'net send --stamp': damage, loss, repetition, order" };
         Option<bool> promiscuous = CommonOptions.Promiscuous();
         Option<bool> multicast = CommonOptions.AllMulticast();
+        Option<int> queues = CommonOptions.Queues();
         Option<bool> json = CommonOptions.Json();
-        CliCommand command = new("receive", "Count received frames and measure the rate", "net receive net1 --seconds 10", "net receive net1 --count 1000000 --verify --json")
+        CliCommand command = new("receive", "Count received frames and measure the rate", "net receive net1 --seconds 10", "net receive net1 --count 1000000 --verify --json", "net receive net1 --queues 4")
         {
-            nic, count, seconds, verify, promiscuous, multicast, json,
+            nic, count, seconds, verify, promiscuous, multicast, queues, json,
         };
         command.SetAction(result => CommandErrors.Guard(environment, () =>
         {
@@ -28,20 +29,20 @@ internal static class NetReceiveCommand
             {
                 Count = result.GetValue(count),
                 Time = result.GetValue(seconds) is { } time ? TimeSpan.FromSeconds(time) : null,
-                Verify = result.GetValue(verify),
             };
             using Interruption interruption = new(environment);
-            using NetworkPort port = CommonOptions.OpenNic(result, nic);
-            CommonOptions.SetFilters(port, result.GetValue(promiscuous), result.GetValue(multicast), TestFrame.DefaultDestination);
-            return Run(environment, new FrameReceiver(port, options), result.GetValue(json), interruption.Token);
+            using NicQueues ports = NicQueues.Open(result, nic, queues);
+            CommonOptions.SetFilters(ports.Ports[0], result.GetValue(promiscuous), result.GetValue(multicast), TestFrame.DefaultDestination);
+            return Run(environment, ports, options, new ReceiveTally(result.GetValue(verify)), result.GetValue(json), interruption.Token);
         }));
         return command;
     }
 
-    private static int Run(CommandEnvironment environment, FrameReceiver receiver, bool json, CancellationToken stop)
+    private static int Run(CommandEnvironment environment, NicQueues queues, ReceiveOptions options, ReceiveTally tally, bool json, CancellationToken stop)
     {
-        Action<ReceiveReport>? progress = environment.IsTerminal && !json ? report => environment.Error.WriteLine(Describe(ReceiveSummary.Of(report))) : null;
-        ReceiveSummary sum = ReceiveSummary.Of(receiver.Run(stop, progress));
+        FrameReceiver[] receivers = [.. queues.Ports.Select(port => new FrameReceiver(port, options, tally))];
+        Action<IReadOnlyCollection<ReceiveReport>>? progress = environment.IsTerminal && !json ? reports => environment.Error.WriteLine(Describe(ReceiveSummary.Of(reports, tally))) : null;
+        ReceiveSummary sum = ReceiveSummary.Of(queues.Run((number, tell, end) => receivers[number].Run(end, tell), stop, progress), tally);
         environment.Output.WriteLine(json ? JsonSerializer.Serialize(sum, CommandJson.Default.ReceiveSummary) : Describe(sum));
         return 0;
     }
@@ -59,14 +60,20 @@ internal static class NetReceiveCommand
 }
 
 /// <summary>What <c>xinim net receive --json</c> prints. Seconds and rates are from the first frame to the last.</summary>
+/// <param name="Queues">Each pair of queues where there are several; they are verified together.</param>
 internal sealed record ReceiveSummary(
-    ulong Frames, ulong Bytes, double Seconds, double PacketsPerSecond, double MegabitsPerSecond, VerificationReport? Verification, uint Recoveries)
+    ulong Frames, ulong Bytes, double Seconds, double PacketsPerSecond, double MegabitsPerSecond, VerificationReport? Verification, uint Recoveries,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<ReceiveSummary>? Queues)
 {
-    public static ReceiveSummary Of(ReceiveReport report)
+    /// <summary>The sum of all pairs of queues, and each.</summary>
+    public static ReceiveSummary Of(IReadOnlyCollection<ReceiveReport> reports, ReceiveTally tally)
+        => Of(ReceiveReport.Sum(reports)) with { Verification = tally.Verification, Queues = reports.Count == 1 ? null : [.. reports.Select(Of)] };
+
+    private static ReceiveSummary Of(ReceiveReport report)
     {
         double seconds = report.Elapsed.TotalSeconds;
         double packets = seconds > 0 ? report.Frames / seconds : 0;
         double megabits = seconds > 0 ? report.Bytes * 8 / seconds / 1e6 : 0;
-        return new ReceiveSummary(report.Frames, report.Bytes, seconds, packets, megabits, report.Verification, report.Recoveries);
+        return new ReceiveSummary(report.Frames, report.Bytes, seconds, packets, megabits, null, report.Recoveries, null);
     }
 }

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
-using Xinim.Net.Ports;
+using System.Text.Json.Serialization;
 using Xinim.Net.Traffic;
 
 namespace Xinim.Host.Commands;
@@ -24,11 +24,12 @@ internal static class NetSendCommand
         Option<string?> destination = new("--destination") { Description = $"MAC address (default: {TestFrame.DefaultDestination}, which 'net receive' takes)", HelpName = "MAC" };
         Option<bool> stamp = new("--stamp") { Description = "Number every frame and sum it up, for 'net receive --verify'" };
         Option<bool> asPrepared = new("--fixed") { Description = "Write frames once and move only descriptors (this is the default)" };
+        Option<int> queues = CommonOptions.Queues();
         Option<bool> json = CommonOptions.Json();
         CliCommand command = new(
-            "send", "Send test frames (EtherType 0x88B5) and measure the rate", "net send net0 --seconds 10", "net send net0 --count 1000000 --stamp --rate 50000")
+            "send", "Send test frames (EtherType 0x88B5) and measure the rate", "net send net0 --seconds 10", "net send net0 --count 1000000 --stamp --rate 50000", "net send net0 --queues 4")
         {
-            nic, count, seconds, size, rate, batch, destination, stamp, asPrepared, json,
+            nic, count, seconds, size, rate, batch, destination, stamp, asPrepared, queues, json,
         };
         command.SetAction(result => CommandErrors.Guard(environment, () =>
         {
@@ -45,19 +46,29 @@ internal static class NetSendCommand
                 Stamp = result.GetValue(stamp),
             };
             using Interruption interruption = new(environment);
-            using NetworkPort port = CommonOptions.OpenNic(result, nic);
-            return Run(environment, new FrameSender(port, options), result.GetValue(json), interruption.Token);
+            if (options.Count != 0 && options.Count < (ulong)result.GetValue(queues))
+                throw new UsageException($"--count {options.Count} with --queues {result.GetValue(queues)}: one frame a pair of queues is the least");
+            using NicQueues ports = NicQueues.Open(result, nic, queues);
+            return Run(environment, ports, options, result.GetValue(json), interruption.Token);
         }));
         return command;
     }
 
-    private static int Run(CommandEnvironment environment, FrameSender sender, bool json, CancellationToken stop)
+    private static int Run(CommandEnvironment environment, NicQueues queues, SendOptions options, bool json, CancellationToken stop)
     {
-        Action<SendReport>? progress = environment.IsTerminal && !json ? report => environment.Error.WriteLine(Describe(SendSummary.Of(report))) : null;
-        SendSummary sum = SendSummary.Of(sender.Run(stop, progress));
+        FrameSender[] senders = [.. queues.Ports.Select((port, number) => new FrameSender(port, Part(options, number, queues.Ports.Count)))];
+        Action<IReadOnlyCollection<SendReport>>? progress = environment.IsTerminal && !json ? reports => environment.Error.WriteLine(Describe(SendSummary.Of(reports))) : null;
+        SendSummary sum = SendSummary.Of(queues.Run((number, tell, end) => senders[number].Run(end, tell), stop, progress));
         environment.Output.WriteLine(json ? JsonSerializer.Serialize(sum, CommandJson.Default.SendSummary) : Describe(sum));
         return sum.Completed != 0 || sum.Queued == 0 ? 0 : CommandErrors.Say(environment, "no frame was sent; 'xinim status' shows link and driver", CommandErrors.Failed);
     }
+
+    /// <summary>What one of several pairs of queues is to send.</summary>
+    private static SendOptions Part(SendOptions all, int number, int queues) => all with
+    {
+        Count = (all.Count / (ulong)queues) + ((ulong)number < all.Count % (ulong)queues ? 1ul : 0),
+        Rate = all.Rate / queues,
+    };
 
     private static string Describe(SendSummary sum) => string.Create(
         CultureInfo.InvariantCulture,
@@ -65,13 +76,19 @@ internal static class NetSendCommand
 }
 
 /// <summary>What <c>xinim net send --json</c> prints. Megabits count frames without FCS, preamble and gap.</summary>
+/// <param name="Queues">Each pair of queues where there are several.</param>
 internal sealed record SendSummary(
-    ulong Queued, ulong Completed, ulong Rejected, int Size, double Seconds, double PacketsPerSecond, double MegabitsPerSecond, ulong Waits, uint Recoveries)
+    ulong Queued, ulong Completed, ulong Rejected, int Size, double Seconds, double PacketsPerSecond, double MegabitsPerSecond, ulong Waits, uint Recoveries,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<SendSummary>? Queues)
 {
-    public static SendSummary Of(SendReport report)
+    /// <summary>The sum of all pairs of queues, and each.</summary>
+    public static SendSummary Of(IReadOnlyCollection<SendReport> reports)
+        => Of(SendReport.Sum(reports)) with { Queues = reports.Count == 1 ? null : [.. reports.Select(Of)] };
+
+    private static SendSummary Of(SendReport report)
     {
         double rate = report.Completed / Math.Max(report.Elapsed.TotalSeconds, 1e-9);
         return new SendSummary(
-            report.Queued, report.Completed, report.Rejected, report.Size, report.Elapsed.TotalSeconds, rate, rate * report.Size * 8 / 1e6, report.Waits, report.Recoveries);
+            report.Queued, report.Completed, report.Rejected, report.Size, report.Elapsed.TotalSeconds, rate, rate * report.Size * 8 / 1e6, report.Waits, report.Recoveries, null);
     }
 }

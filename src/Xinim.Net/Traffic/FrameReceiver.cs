@@ -7,21 +7,51 @@ namespace Xinim.Net.Traffic;
 /// <summary>What to receive.</summary>
 public sealed record ReceiveOptions
 {
-    /// <summary>Frames; 0 for no end.</summary>
+    /// <summary>Frames of all receivers with the same tally; 0 for no end.</summary>
     public ulong Count { get; init; }
 
     /// <summary>No end where null.</summary>
     public TimeSpan? Time { get; init; }
-
-    /// <summary>Check stamps, loss and repetition.</summary>
-    public bool Verify { get; init; }
 }
 
 /// <summary>What was received.</summary>
-/// <param name="Elapsed">From the first frame to the last; rates are over this.</param>
-/// <param name="Verification">Null without <see cref="ReceiveOptions.Verify"/>.</param>
+/// <param name="First">When the first frame came, in ticks of <see cref="Stopwatch"/>; 0 where none did.</param>
+/// <param name="Last">When the last one came.</param>
 /// <param name="Recoveries">Drivers that were replaced meanwhile.</param>
-public sealed record ReceiveReport(ulong Frames, ulong Bytes, TimeSpan Elapsed, VerificationReport? Verification, uint Recoveries);
+public sealed record ReceiveReport(ulong Frames, ulong Bytes, long First, long Last, uint Recoveries)
+{
+    /// <summary>From the first frame to the last; rates are over this.</summary>
+    public TimeSpan Elapsed => Stopwatch.GetElapsedTime(First, Last);
+
+    /// <summary>Of all pairs of queues of a NIC.</summary>
+    public static ReceiveReport Sum(IReadOnlyCollection<ReceiveReport> reports)
+    {
+        ReceiveReport sum = new(0, 0, 0, 0, 0);
+        foreach (ReceiveReport one in reports)
+        {
+            long first = sum.Frames == 0 || (one.Frames != 0 && one.First < sum.First) ? one.First : sum.First;
+            sum = new ReceiveReport(sum.Frames + one.Frames, sum.Bytes + one.Bytes, first, Math.Max(sum.Last, one.Last), Math.Max(sum.Recoveries, one.Recoveries));
+        }
+
+        return sum;
+    }
+}
+
+/// <summary>What several receivers, each on a thread of its own, have taken together.</summary>
+/// <param name="verify">Check stamps, loss and repetition.</param>
+public sealed class ReceiveTally(bool verify = false)
+{
+    private ulong _frames;
+
+    public ulong Frames => Volatile.Read(ref _frames);
+
+    /// <summary>What stamps say; null where nobody checks. Order is that in which threads have looked.</summary>
+    public VerificationReport? Verification => Verifier?.Report();
+
+    internal StampVerifier? Verifier { get; } = verify ? new StampVerifier() : null;
+
+    internal void Add(ulong frames) => Interlocked.Add(ref _frames, frames);
+}
 
 /// <summary>What stamps say.</summary>
 /// <param name="Stamped">Frames with a right stamp, repetitions included.</param>
@@ -30,15 +60,14 @@ public sealed record ReceiveReport(ulong Frames, ulong Bytes, TimeSpan Elapsed, 
 /// <param name="Lost">Numbers that are missing between the first and the last.</param>
 public sealed record VerificationReport(ulong Stamped, ulong Damaged, ulong Other, ulong Lost, ulong Duplicates, ulong Reordered);
 
-/// <summary>Counts frames, and holds stamped ones against their numbers. The loop allocates nothing.</summary>
-public sealed class FrameReceiver(NetworkPort port, ReceiveOptions options)
+/// <summary>Counts frames, and holds stamped ones against their numbers. The loop allocates nothing. Of a NIC with several pairs of queues each has a receiver, and all the same tally.</summary>
+public sealed class FrameReceiver(NetworkPort port, ReceiveOptions options, ReceiveTally tally)
 {
     private const int IdleSpins = 200;
     private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(100);
 
     private readonly ReceivedBuffer[] _pieces = new ReceivedBuffer[64];
     private readonly uint _recoveriesBefore = port.Recoveries;
-    private readonly StampVerifier _verifier = new();
     private ulong _frames;
     private ulong _bytes;
     private long _first;
@@ -54,7 +83,7 @@ public sealed class FrameReceiver(NetworkPort port, ReceiveOptions options)
         long end = options.Time is { } time ? start + (long)(time.TotalSeconds * Stopwatch.Frequency) : long.MaxValue;
         ulong limit = options.Count == 0 ? ulong.MaxValue : options.Count;
         int idle = 0;
-        for (long now = start; _frames < limit && now < end && !stop.IsCancellationRequested; now = Stopwatch.GetTimestamp())
+        for (long now = start; tally.Frames < limit && now < end && !stop.IsCancellationRequested; now = Stopwatch.GetTimestamp())
         {
             if (Receive(now)) idle = 0;
             else if (++idle < IdleSpins) Thread.SpinWait(10);
@@ -73,6 +102,7 @@ public sealed class FrameReceiver(NetworkPort port, ReceiveOptions options)
         if (count == 0) return false;
         if (_frames == 0) _first = now;
         _last = now;
+        ulong before = _frames;
         bool insideFrame = false;
         for (int i = 0; i < count; i++)
         {
@@ -80,15 +110,15 @@ public sealed class FrameReceiver(NetworkPort port, ReceiveOptions options)
             bool more = (piece.Flags & NetFlags.More) != 0;
             _bytes += piece.Length;
             if (!more) _frames++;
-            if (options.Verify && !insideFrame) _verifier.Add(more ? default : port.Data(piece));
+            if (!insideFrame) tally.Verifier?.Add(more ? default : port.Data(piece));
             insideFrame = more;
             port.Recycle(piece.Slot);
         }
 
+        tally.Add(_frames - before);
         port.Flush();
         return true;
     }
 
-    private ReceiveReport Report() => new(
-        _frames, _bytes, Stopwatch.GetElapsedTime(_first, _last), options.Verify ? _verifier.Report() : null, port.Recoveries - _recoveriesBefore);
+    private ReceiveReport Report() => new(_frames, _bytes, _first, _last, port.Recoveries - _recoveriesBefore);
 }

@@ -35,7 +35,18 @@ public sealed record SendOptions
 /// <param name="Elapsed">From the first frame to the last completion.</param>
 /// <param name="Waits">Times that this process slept for want of buffers.</param>
 /// <param name="Recoveries">Drivers that were replaced meanwhile.</param>
-public sealed record SendReport(ulong Queued, ulong Completed, ulong Rejected, int Size, TimeSpan Elapsed, ulong Waits, uint Recoveries);
+public sealed record SendReport(ulong Queued, ulong Completed, ulong Rejected, int Size, TimeSpan Elapsed, ulong Waits, uint Recoveries)
+{
+    /// <summary>Of all pairs of queues of a NIC, which began together.</summary>
+    public static SendReport Sum(IReadOnlyCollection<SendReport> reports) => reports.Aggregate((sum, one) => new SendReport(
+        sum.Queued + one.Queued,
+        sum.Completed + one.Completed,
+        sum.Rejected + one.Rejected,
+        one.Size,
+        sum.Elapsed > one.Elapsed ? sum.Elapsed : one.Elapsed,
+        sum.Waits + one.Waits,
+        Math.Max(sum.Recoveries, one.Recoveries)));
+}
 
 /// <summary>Sends test frames as fast as the NIC takes them, or at a rate. The loop allocates nothing and flushes once a batch.</summary>
 public sealed class FrameSender(NetworkPort port, SendOptions options)

@@ -94,6 +94,51 @@ public sealed class ClientCommandTests
     }
 
     [Fact]
+    public void Sends_on_several_pairs_of_queues_and_says_the_sum_and_each()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new(new Wire());
+        Assert.Equal(0, machine.Run("net", "send", "net0", "--queues", "3", "--count", "5000", "--stamp", "--json", "--socket", daemon.Socket));
+        JsonElement sum = JsonDocument.Parse(machine.Output.ToString()).RootElement;
+        Assert.Equal((5000, 5000), (sum.GetProperty("queued").GetInt32(), sum.GetProperty("completed").GetInt32()));
+        Assert.Equal([1667, 1667, 1666], sum.GetProperty("queues").EnumerateArray().Select(queue => queue.GetProperty("completed").GetInt32()));
+        Assert.Equal(3, daemon.Nics.Count);
+    }
+
+    [Fact]
+    public void Receives_what_comes_to_any_pair_of_queues()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new(new ChattyWire(Enumerable.Range(0, 12).Select(number => (byte[])[(byte)number, 2, 3])));
+        Assert.Equal(0, machine.Run("net", "receive", "net0", "--queues", "3", "--count", "12", "--seconds", "30", "--json", "--socket", daemon.Socket));
+        JsonElement sum = JsonDocument.Parse(machine.Output.ToString()).RootElement;
+        Assert.Equal(12, sum.GetProperty("frames").GetInt32());
+        Assert.Equal([4, 4, 4], sum.GetProperty("queues").EnumerateArray().Select(queue => queue.GetProperty("frames").GetInt32()));
+    }
+
+    [Fact]
+    public void A_line_of_the_dump_names_the_pair_of_queues()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new(new ChattyWire([[1, 2, 3], [1, 2, 3]]));
+        Assert.Equal(0, machine.Run("net", "dump", "net0", "--queues", "2", "--count", "2", "--seconds", "30", "--socket", daemon.Socket));
+        Assert.Equal([" queue 0 raw 3 010203", " queue 1 raw 3 010203"], machine.Lines.Select(line => line[line.IndexOf(' ', StringComparison.Ordinal)..]).Order());
+        Assert.Equal("2 frames", machine.ErrorLine);
+    }
+
+    [Fact]
+    public async Task The_end_of_the_device_ends_all_threads_with_one_line()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new();
+        Task<int> command = Task.Run(() => machine.Run("net", "receive", "net0", "--queues", "4", "--socket", daemon.Socket), TestContext.Current.CancellationToken);
+        Assert.True(SpinWait.SpinUntil(() => daemon.Filters is not null, TimeSpan.FromSeconds(60)));
+        daemon.CloseDevice("unplugged");
+        Assert.Equal(1, await command.WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken));
+        Assert.Equal("xinim: unplugged", machine.ErrorLine);
+    }
+
+    [Fact]
     public void Receives_with_the_test_address_and_in_promiscuous_mode()
     {
         using FakeMachine machine = new();
@@ -125,15 +170,16 @@ public sealed class ClientCommandTests
         }
     }
 
-    /// <summary>Delivers frames as soon as there is room for them.</summary>
+    /// <summary>Delivers frames as soon as there is room for them, to one pair of queues after the other.</summary>
     private sealed class ChattyWire(IEnumerable<byte[]> frames) : Wire
     {
         private readonly Queue<byte[]> _frames = new(frames);
+        private uint _delivered;
 
         public override bool Poll(FakeNic nic)
         {
             bool moved = base.Poll(nic);
-            while (_frames.TryPeek(out byte[]? frame) && nic.Deliver(frame)) _frames.Dequeue();
+            for (; _delivered % nic.Shape.Pairs == nic.Pair && _frames.TryPeek(out byte[]? frame) && nic.Deliver(frame); _delivered++) _frames.Dequeue();
             return moved;
         }
     }

@@ -83,9 +83,37 @@ public sealed class TrafficTests
         Assert.True(port.TryRent(out uint slot));
         port.Send(slot, 60);
         port.Flush();
-        ReceiveReport report = new FrameReceiver(port, new ReceiveOptions { Count = 93, Verify = true, Time = TimeSpan.FromSeconds(30) }).Run(TestContext.Current.CancellationToken);
+        ReceiveTally tally = new(verify: true);
+        ReceiveReport report = new FrameReceiver(port, new ReceiveOptions { Count = 93, Time = TimeSpan.FromSeconds(30) }, tally).Run(TestContext.Current.CancellationToken);
         Assert.Equal((93ul, (ulong)((91 * 64) + 60 + 3000)), (report.Frames, report.Bytes));
-        Assert.Equal(new VerificationReport(91, 0, 2, 10, 1, 0), report.Verification);
+        Assert.Equal(new VerificationReport(91, 0, 2, 10, 1, 0), tally.Verification);
+    }
+
+    [Fact]
+    public void Receivers_with_one_tally_end_together_and_miss_nothing_that_another_one_has()
+    {
+        const int queues = 3, each = 20;
+        using FakeDaemon daemon = new();
+        IReadOnlyList<NetworkPort> ports = NetworkPort.OpenQueues("net0", queues, new NetworkPortOptions { TxBuffers = 8, RxBuffers = 32 }, daemon.Socket);
+        // The first pair gets nothing: its receiver ends because of the others.
+        foreach (FakeNic nic in daemon.Nics) nic.Take();
+        for (int i = 0; i < 2 * each; i++)
+        {
+            byte[] frame = new byte[64];
+            TestFrame.Prepare(frame, TestFrame.DefaultDestination, default, 1);
+            TestFrame.Stamp(frame, (ulong)i);
+            Assert.True(daemon.Nics[1 + (i % 2)].Deliver(frame));
+        }
+
+        ReceiveTally tally = new(verify: true);
+        FrameReceiver[] receivers = [.. ports.Select(port => new FrameReceiver(port, new ReceiveOptions { Count = 2 * each }, tally))];
+        ReceiveReport[] reports = [.. receivers.AsParallel().WithDegreeOfParallelism(queues).Select(receiver => receiver.Run(TestContext.Current.CancellationToken))];
+        Assert.Equal((ulong[])[0, each, each], reports.Select(report => report.Frames).Order());
+        ReceiveReport sum = ReceiveReport.Sum(reports);
+        Assert.Equal((2ul * each, 2ul * each * 64), (sum.Frames, sum.Bytes));
+        Assert.Equal(reports.Where(report => report.Frames != 0).Min(report => report.First), sum.First);
+        Assert.Equal((2ul * each, 0ul, 0ul), (tally.Verification!.Stamped, tally.Verification.Lost, tally.Verification.Duplicates));
+        foreach (NetworkPort port in ports) port.Dispose();
     }
 
     [Fact]
@@ -93,8 +121,7 @@ public sealed class TrafficTests
     {
         using FakeDaemon daemon = new();
         using NetworkPort port = NetworkPort.Open("net0", Small, daemon.Socket);
-        ReceiveReport report = new FrameReceiver(port, new ReceiveOptions { Time = TimeSpan.FromMilliseconds(20) }).Run(TestContext.Current.CancellationToken);
+        ReceiveReport report = new FrameReceiver(port, new ReceiveOptions { Time = TimeSpan.FromMilliseconds(20) }, new ReceiveTally()).Run(TestContext.Current.CancellationToken);
         Assert.Equal((0ul, TimeSpan.Zero), (report.Frames, report.Elapsed));
-        Assert.Null(report.Verification);
     }
 }

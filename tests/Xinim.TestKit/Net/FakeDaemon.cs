@@ -184,13 +184,21 @@ public sealed class FakeDaemon : IDisposable
 
     private void Drive(Wire wire)
     {
+        // One word for all pairs.
         Nic.Rings.Own.Awake();
-        while (Nic.Take() | wire.Poll(Nic))
+        bool moved;
+        do
         {
+            moved = false;
+            foreach (FakeNic nic in Nics) moved |= nic.Take() | wire.Poll(nic);
         }
+        while (moved);
 
         Nic.Rings.Own.PrepareToSleep();
-        if (Nic.Take()) wire.Poll(Nic);
+        foreach (FakeNic nic in Nics)
+        {
+            if (nic.Take()) wire.Poll(nic);
+        }
     }
 
     private void Answer(Channel channel)

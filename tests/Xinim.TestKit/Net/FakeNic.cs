@@ -17,6 +17,7 @@ public sealed class FakeNic
     {
         Memory = memory;
         Shape = shape;
+        Pair = pair;
         TxPool = tx;
         _rx = rx;
         Rings = new NetworkRings.DriverEnd(memory, shape, own, peer, pair);
@@ -28,6 +29,9 @@ public sealed class FakeNic
     public SharedRegion Memory { get; }
 
     public RingShape Shape { get; }
+
+    /// <summary>Which pair of queues it is.</summary>
+    public uint Pair { get; }
 
     /// <summary>The client's memory to send from.</summary>
     public SharedRegion TxPool { get; }
