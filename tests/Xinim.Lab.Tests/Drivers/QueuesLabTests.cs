@@ -23,7 +23,7 @@ public sealed class QueuesLabTests
 {
     // Behind the root port hotplug0, and the subnet of the third TAP (scripts/lab/tap.sh).
     private const string Slot = "0000:01:00.0";
-    private const int ConnectionsEach = 8, Rounds = 2;
+    private const int ConnectionsEach = 8;
     private static readonly Ipv4Address s_own = new(0x0a00_6602), s_peer = new(0x0a00_6601); // 10.0.102.2 and .1
     private static readonly TimeSpan s_again = TimeSpan.FromSeconds(1);
 
@@ -35,16 +35,16 @@ public sealed class QueuesLabTests
     public QueuesLabTests() => Assert.SkipUnless(_queues > 1, "several pairs of queues: scripts/lab.sh --guest-qmp --tap-queues 4 -- …");
 
     [Theory]
-    [InlineData("""{ }""")]
-    [InlineData("""{ "packed": true }""")]
-    [InlineData("""{ "rss": true }""")]
-    [InlineData("""{ "packed": true, "rss": true }""")]
-    public async Task Frames_come_and_go_on_every_pair_while_drivers_die_and_the_device_is_replugged(string layout)
+    [InlineData("""{ }""", 2)]
+    [InlineData("""{ "packed": true }""", 1)]
+    [InlineData("""{ "rss": true }""", 1)]
+    [InlineData("""{ "packed": true, "rss": true }""", 1)]
+    public async Task Frames_come_and_go_on_every_pair_while_drivers_die_and_the_device_is_replugged(string layout, int rounds)
     {
         using Qmp qemu = new();
         using LabDaemon daemon = new([], others: $$"""{ "device": "{{Slot}}", "name": "plug", {{LabDaemon.NeverGivenUp}} }""");
         bool rss = layout.Contains("rss", StringComparison.Ordinal);
-        for (int round = 1; round <= Rounds; round++)
+        for (int round = 1; round <= rounds; round++)
         {
             (string, JsonNode)[] own = [.. JsonNode.Parse(layout)!.AsObject().Select(property => (property.Key, property.Value!.DeepClone()))];
             qemu.Plug("plugged", "virtio-net-pci", "hotplug0", [("disable-legacy", "on"), ("iommu_platform", true), ("netdev", "net-tap-plug"), ("mq", true), .. own]);
