@@ -35,16 +35,16 @@ public sealed class QueuesLabTests
     public QueuesLabTests() => Assert.SkipUnless(_queues > 1, "several pairs of queues: scripts/lab.sh --guest-qmp --tap-queues 4 -- …");
 
     [Theory]
-    [InlineData("""{ }""", 2)]
-    [InlineData("""{ "packed": true }""", 1)]
-    [InlineData("""{ "rss": true }""", 1)]
-    [InlineData("""{ "packed": true, "rss": true }""", 1)]
-    public async Task Frames_come_and_go_on_every_pair_while_drivers_die_and_the_device_is_replugged(string layout, int rounds)
+    [InlineData("""{ }""")]
+    [InlineData("""{ "packed": true }""")]
+    [InlineData("""{ "rss": true }""")]
+    [InlineData("""{ "packed": true, "rss": true }""")]
+    public async Task Frames_come_and_go_on_every_pair_while_drivers_die_and_the_device_is_replugged(string layout)
     {
         using Qmp qemu = new();
         using LabDaemon daemon = new([], others: $$"""{ "device": "{{Slot}}", "name": "plug", {{LabDaemon.NeverGivenUp}} }""");
         bool rss = layout.Contains("rss", StringComparison.Ordinal);
-        for (int round = 1; round <= rounds; round++)
+        for (int round = 1; round <= 2; round++)
         {
             (string, JsonNode)[] own = [.. JsonNode.Parse(layout)!.AsObject().Select(property => (property.Key, property.Value!.DeepClone()))];
             qemu.Plug("plugged", "virtio-net-pci", "hotplug0", [("disable-legacy", "on"), ("iommu_platform", true), ("netdev", "net-tap-plug"), ("mq", true), .. own]);

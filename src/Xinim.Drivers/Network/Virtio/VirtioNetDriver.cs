@@ -196,6 +196,7 @@ public sealed class VirtioNetDriver : INetworkDriver
         foreach (VirtioNetQueues pair in _pairs)
         {
             pair.Rx.CheckProgress();
+            if (VirtioNetSteering.NeedsReminders(_device, _pairs.Length)) pair.Rx.Notify();
             pair.Tx.CheckProgress(excused: Link.Up == 0);
         }
     }

@@ -36,7 +36,6 @@ internal sealed class VirtioNetMergedRxQueue<TQueue> : VirtioNetRx
     private uint _refusedTail;
     private uint _refusedHead;
     private bool _closed;
-    private VirtioDoorbell? _doorbell;
     private BufferTable? _buffers;
 
     /// <summary>The frame that is being taken: its header, its pieces so far, how many it has (0: none is), its bytes with the header.</summary>
@@ -63,7 +62,7 @@ internal sealed class VirtioNetMergedRxQueue<TQueue> : VirtioNetRx
     public override void SetUp(IVirtioTransport transport, ushort queue, int? vector)
     {
         _queue.DisableInterrupts();
-        _doorbell = transport.SetUpQueue(queue, _queue.Memory, vector);
+        Doorbell = transport.SetUpQueue(queue, _queue.Memory, vector);
     }
 
     public override void Attach(BufferTable buffers) => _buffers = buffers;
@@ -79,8 +78,7 @@ internal sealed class VirtioNetMergedRxQueue<TQueue> : VirtioNetRx
         if (taken == 0) return 0;
         free.Release(taken);
         if (!_queue.Publish()) return taken;
-        _doorbell!.Ring();
-        Doorbells++;
+        Notify();
         return taken;
     }
 

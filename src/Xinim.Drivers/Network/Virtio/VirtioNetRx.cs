@@ -41,7 +41,10 @@ internal abstract class VirtioNetRx
     /// <summary>Frames given back as unused because they were too short or too long.</summary>
     public ulong Dropped { get; protected set; }
 
-    public ulong Doorbells { get; protected set; }
+    public ulong Doorbells { get; private set; }
+
+    /// <summary>Set when the queue is set up.</summary>
+    protected VirtioDoorbell? Doorbell { get; set; }
 
     public abstract void SetUp(IVirtioTransport transport, ushort queue, int? vector);
 
@@ -59,6 +62,13 @@ internal abstract class VirtioNetRx
     /// <exception cref="Vfio.DeviceFaultException">It does not.</exception>
     public virtual void CheckProgress()
     {
+    }
+
+    /// <summary>Tells the device to look at the queue.</summary>
+    public void Notify()
+    {
+        Doorbell!.Ring();
+        Doorbells++;
     }
 
     /// <summary>No further buffers are given; frames that come into those that the device has are delivered.</summary>

@@ -34,7 +34,6 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
     private uint _refusedTail;
     private uint _refusedHead;
     private bool _closed;
-    private VirtioDoorbell? _doorbell;
     private BufferTable? _buffers;
 
     public VirtioNetRxQueue(TQueue queue, DmaArena arena)
@@ -56,7 +55,7 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
     public override void SetUp(IVirtioTransport transport, ushort queue, int? vector)
     {
         _queue.DisableInterrupts();
-        _doorbell = transport.SetUpQueue(queue, _queue.Memory, vector);
+        Doorbell = transport.SetUpQueue(queue, _queue.Memory, vector);
     }
 
     public override void Attach(BufferTable buffers) => _buffers = buffers;
@@ -81,8 +80,7 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
         if (taken == 0) return 0;
         free.Release(taken);
         if (!_queue.Publish()) return taken;
-        _doorbell!.Ring();
-        Doorbells++;
+        Notify();
         return taken;
     }
 

@@ -28,6 +28,13 @@ internal static class VirtioNetSteering
             throw new DeviceFaultException($"{device.Transport.Name} refuses {pairs} pairs of queues, of {config.ReadMaxPairs()} that it has (VIRTIO_NET_ERR) [V §5.1.6.5.5]");
     }
 
+    /// <summary>
+    /// Whether queues are to be notified once a second though nothing is new in them. QEMU 7.2 hashes a frame that has come to one queue, finds no buffer in the queue that
+    /// this leads to, and keeps the first one waiting until that very one is notified, which has all the buffers it needs (hw/net/virtio-net.c, virtio_net_receive_rcu;
+    /// net/queue.c): it would be silent for ever.
+    /// </summary>
+    public static bool NeedsReminders(VirtioDevice device, int pairs) => pairs > 1 && device.Has(VirtioNetFeatures.Rss);
+
     private static bool Write(VirtioDevice device, VirtioNetConfig config, VirtioNetControl control, int pairs)
     {
         Span<byte> data = stackalloc byte[2];

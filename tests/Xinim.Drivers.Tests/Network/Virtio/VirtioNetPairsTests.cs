@@ -107,6 +107,19 @@ public sealed class VirtioNetPairsTests : IDisposable
         Assert.DoesNotContain(one.Commands, command => command.Class == SteeringClass);
     }
 
+    /// <summary>A device that hashes keeps frames waiting for a notification that nothing else is a reason for.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Where_the_device_hashes_receive_queues_are_notified_once_a_second(bool rss)
+    {
+        using VirtioNetBench bench = New(rss ? Several | VirtioNetFeatures.Rss : Several).Started();
+        int[] before = [.. bench.Model.Notified];
+        bench.Driver.OnTimer();
+        for (int pair = 0; pair < MaxPairs; pair++) Assert.Equal((before[2 * pair] + (rss ? 1 : 0), before[(2 * pair) + 1]), (bench.Model.Notified[2 * pair], bench.Model.Notified[(2 * pair) + 1]));
+        bench.AssertClean();
+    }
+
     [Fact]
     public void More_pairs_than_there_are_are_refused_and_nothing_has_changed()
     {
