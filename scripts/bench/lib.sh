@@ -38,5 +38,6 @@ disk_figures() {
   shift 2
   for pair in "$@"; do
     figure "guest $title, depth ${pair%%:*}, IOPS" "blk.xinim.$workload:${pair%%:*}" "blk.linux.$workload:${pair%%:*}" 'Linux driver, fio io_uring' "${pair##*:} x"
+    figure "guest $title, depth ${pair%%:*}, interrupts a request" "irq.xinim.$workload:${pair%%:*}" "irq.linux.$workload:${pair%%:*}" 'Linux driver' 'none'
   done
 }

@@ -37,7 +37,7 @@ node() { find "/sys/bus/pci/devices/$DISK/" -maxdepth 9 -path '*/block/*' -prune
 
 has_node() { [[ -b "$(node)" ]]; }
 
-fio_iops() {
+linux_iops() {
   local operation="$1" block="$2" depth="$3" direction='read'
   [[ "$operation" != write ]] || direction='write'
   [[ "$operation" == seqread ]] || operation="rand$operation"
@@ -53,12 +53,30 @@ xinim_iops() {
   "$XINIM" disk bench "$NAME" --block-size "$2" --depth "$3" "${options[@]}" --seconds "$SECONDS_EACH" --json | grep -o '"requestsPerSecond": *[0-9.]*' | awk -F: '{printf "%.0f", $2}'
 }
 
-# $1: who, $2: the function that measures.
+# Requests that Linux' driver has completed, and interrupts that it has taken for them.
+linux_events() {
+  local vectors=("/sys/bus/pci/devices/$DISK/msi_irqs/"*) requests
+  [[ -e "${vectors[0]}" ]] || vectors=("$(cat "/sys/bus/pci/devices/$DISK/irq")")
+  requests="$(awk '{print $1 + $5}' "/sys/class/block/$(basename "$(node)")/stat")"
+  printf '%s\n' "${vectors[@]##*/}" |
+    awk -v requests="$requests" 'NR == FNR {mine[$1 ":"]; next} $1 in mine {for (i = 2; $i ~ /^[0-9]+$/; i++) sum += $i} END {print requests, sum + 0}' - /proc/interrupts
+}
+
+# The same of ours, as the driver counts them once a second.
+xinim_events() {
+  sleep 1.5
+  "$XINIM" status --json | awk -F'[:,]' '/"(reads|writes)":/ {requests += $2} /"interrupts":/ {sum += $2} END {print requests, sum + 0}'
+}
+
+# $1: who; "$1"_iops measures, "$1"_events counts.
 measure() {
-  local workload
+  local workload before after
   for workload in "${WORKLOADS[@]}"; do
+    before="$("$1_events")"
     # shellcheck disable=SC2086 # three words
-    record "blk.$1.$workload" "$("$2" ${workload//:/ })"
+    record "blk.$1.$workload" "$("$1_iops" ${workload//:/ })"
+    after="$("$1_events")"
+    record "irq.$1.$workload" "$(awk -v before="$before" -v after="$after" 'BEGIN {split(before, b); split(after, a); printf "%.3f", (a[2] - b[2]) / (a[1] - b[1])}')"
   done
 }
 
@@ -66,7 +84,7 @@ linux() {
   give_to "$LINUX"
   modprobe "$LINUX_DISKS"
   await "a disk under $LINUX" has_node
-  measure linux fio_iops
+  measure linux
 }
 
 is_ready() { "$XINIM" status --json 2>/dev/null | grep -q '"state": "Ready"'; }
@@ -77,7 +95,7 @@ ours() {
   "$XINIM" daemon --config /tmp/xinim.json >/tmp/daemon.log 2>&1 &
   DAEMON=$!
   await 'the daemon' is_ready || { cat /tmp/daemon.log >&2 && exit 1; }
-  measure xinim xinim_iops
+  measure xinim
   kill "$DAEMON"
   wait "$DAEMON" || true
 }
