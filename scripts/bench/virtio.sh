@@ -31,6 +31,7 @@ for layout in split packed; do
 done
 figure 'vhost-user transmit 60 B, client in another process, Mpps' vhost.transmit.client vhost.transmit.packed.mpps 'driver and client in one thread' '0.8 x'
 figure 'guest transmit 60 B, Mpps' tx.xinim tx.testpmd 'DPDK testpmd txonly' '1 x'
+figure 'guest transmit 60 B, driver and client on one processor, Mpps' tx.one tx.testpmd 'DPDK testpmd txonly' '1 x'
 figure 'guest transmit 60 B beside Linux, Mpps' tx.xinim tx.pktgen 'Linux pktgen' 'none'
 disk_figures '4 KiB random read' read:4k 1:1.5 32:3
 for depth in 1 32; do

@@ -77,7 +77,7 @@ public sealed class Supervisor : IDisposable
                 : _manifests.For(backend.Identity)
                 ?? throw new LinuxException($"no driver is installed for {backend.Name} ({backend.Identity}); installed: {string.Join(", ", _manifests.Names)}");
             SafeFileHandle? removal = backend.RemovalRequested;
-            LaunchRequest launch = LaunchOf(manifest, NameFor(wish, manifest));
+            LaunchRequest launch = LaunchOf(manifest, NameFor(wish, manifest), wish.Processors);
             DeviceSettings settings = new(wish.Poll, OptionText.From(wish.Options), manifest.Standby, wish.Restart ?? manifest.Restart);
             ManagedDevice device = new(_loop, _log, _events, backend, manifest, launch, launch.Arguments[0], settings);
             _devices.Add(device);
@@ -177,11 +177,11 @@ public sealed class Supervisor : IDisposable
     }
 
     /// <summary>How a driver's process is made, but for its descriptors.</summary>
-    private LaunchRequest LaunchOf(DriverManifest manifest, string name)
+    private LaunchRequest LaunchOf(DriverManifest manifest, string name, IReadOnlyList<int> processors)
     {
         string executable = _manifests.ExecutableOf(manifest);
         uint? user = Environment.IsPrivilegedProcess ? FreeUser() : null;
-        LaunchRequest launch = new() { Executable = executable, Arguments = [name], User = user, Notes = _configuration.ProcessFolder() };
+        LaunchRequest launch = new() { Executable = executable, Arguments = [name], User = user, Processors = processors, Notes = _configuration.ProcessFolder() };
         if (!_configuration.Sandbox)
         {
             _log.LogWarning("{Device}: NO SANDBOX: its driver sees the files, the network and the processes of this machine", name);

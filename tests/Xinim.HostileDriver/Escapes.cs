@@ -66,6 +66,7 @@ internal static class Escapes
         yield return ("lift its limits", () => LiftLimit());
         yield return ("higher priority", () => Raw.Call(141, 0, 0, -20));
         yield return ("real-time scheduling", () => Raw.Call(144, 0, 1, Environment.TickCount64));
+        yield return ("run on other processors", () => Raw.Call(203, 0, 8, Environment.TickCount64));
     }
 
     private static IEnumerable<(string, Func<long>)> Memory(Victim victim)

@@ -30,10 +30,10 @@ interface() {
 
 # --- Xinim ---
 
-# $1: whether the driver spins (default: false).
+# $1: more of the device's configuration.
 start_xinim() {
   give_to vfio-pci
-  printf '{ "devices": [ { "device": "%s", "poll": %s } ] }\n' "$NIC" "${1:-false}" >/tmp/xinim.json
+  printf '{ "devices": [ { "device": "%s"%s } ] }\n' "$NIC" "${1:+, $1}" >/tmp/xinim.json
   "$XINIM" daemon --config /tmp/xinim.json >/tmp/daemon.log 2>&1 &
   DAEMON=$!
   local deadline=$((SECONDS + 30))
@@ -54,9 +54,15 @@ json_value() { awk -F'[:,]' -v key="\"$1\"" '$0 ~ key {for (i = 1; i < NF; i++) 
 
 driver_pid() { status_value pid; }
 
+xinim_sends() { "$@" "$XINIM" net send net0 --size 60 --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.3f", $1 / 1e6}'; }
+
 xinim_transmit() {
+  # Driver and client where testpmd has its one thread.
+  start_xinim '"processors": [1]'
+  record tx.one "$(xinim_sends taskset -c 1)"
+  stop_xinim
   start_xinim
-  record tx.xinim "$("$XINIM" net send net0 --size 60 --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.3f", $1 / 1e6}')"
+  record tx.xinim "$(xinim_sends)"
   record rss.guest "$(awk '/^VmRSS/ {printf "%.1f", $2 / 1024}' "/proc/$(driver_pid)/status")"
   record start.guest "$(status_value startMilliseconds)"
   stop_xinim
@@ -88,7 +94,7 @@ xinim_receive() {
 ping_every_10_ms() { "$XINIM" ping net0 10.0.2.2 --count 200 --interval 0.01 --json | json_value rttMedian; }
 
 xinim_ping() {
-  start_xinim true
+  start_xinim '"poll": true'
   record ping.poll "$(ping_every_10_ms)"
   stop_xinim
   start_xinim

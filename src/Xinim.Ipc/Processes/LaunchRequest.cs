@@ -30,6 +30,9 @@ public sealed record LaunchRequest
     /// <summary>Where the child lives; null for where the launcher does, with every system call.</summary>
     public Sandbox? Sandbox { get; init; }
 
+    /// <summary>Numbers of the processors that the child may run on; empty for the launcher's.</summary>
+    public IReadOnlyList<int> Processors { get; init; } = [];
+
     /// <summary>What the child may use up; holds before its first instruction. Only with a sandbox.</summary>
     public ResourceLimits? Limits { get; init; }
 }

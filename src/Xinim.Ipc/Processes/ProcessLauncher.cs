@@ -21,6 +21,7 @@ public static class ProcessLauncher
         using ThreadPlan plan = new();
         using SpawnGate? gate = request.Sandbox is null ? null : new SpawnGate();
         ThreadPriority.Lower(plan);
+        Affinity.Pin(plan, request.Processors);
         request.Sandbox?.Enter(plan);
         ThreadPrivileges.Drop(plan, request.User);
         request.Sandbox?.Restrain(plan);

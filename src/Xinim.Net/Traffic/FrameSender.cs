@@ -51,7 +51,8 @@ public sealed record SendReport(ulong Queued, ulong Completed, ulong Rejected, i
 /// <summary>Sends test frames as fast as the NIC takes them, or at a rate. The loop allocates nothing and flushes once a batch.</summary>
 public sealed class FrameSender(NetworkPort port, SendOptions options)
 {
-    private const int CollectSpins = 200;
+    private const int CollectSpins = 2000;
+    private const int SpinsPerYield = 16;
     private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan HastyDrainLimit = TimeSpan.FromSeconds(1);
@@ -152,7 +153,8 @@ public sealed class FrameSender(NetworkPort port, SendOptions options)
                 return;
             }
 
-            Thread.SpinWait(10);
+            // The driver may wait for this very processor. No PAUSE: in a virtual machine it can end in the host, and cost more than the wait.
+            if (i % SpinsPerYield == SpinsPerYield - 1) Thread.Yield();
         }
 
         _spins = Math.Max(_spins / 2, 1);

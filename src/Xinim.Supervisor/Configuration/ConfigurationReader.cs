@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
 using Xinim.Ipc;
+using Xinim.Ipc.Processes;
 using Xinim.Vfio.Pci;
 using Xinim.Vfio.VhostUser;
 
@@ -55,6 +56,8 @@ public static partial class ConfigurationReader
             // A model is started for each mention; everything else is one device.
             if (!remote && !addresses.Add(IdentityOf(device.Device))) throw At(device.Device, $"device {device.Device} stands twice");
             if (!remote && (device.Netdev is not null || device.Drives.Count + device.Properties.Count + device.Ports.Count > 0)) throw At(device.Device, "'netdev', 'drives', 'properties' and 'ports' are for remote devices only");
+            foreach (int number in device.Processors)
+                if (!Affinity.Allows(number)) throw At("processors", $"'processors' of {device.Device} has {number}; the daemon may use {Affinity.Allowed}");
             if (device.Restart?.Problem() is { } problem) throw At("restart", $"'restart' of {device.Device}: {problem}");
             if (device.Name is not { } name) continue;
             if (!NamePattern().IsMatch(name)) throw At(name, $"name '{name}' is not allowed; use 1 to 15 letters, digits, '-' and '_', a letter first");

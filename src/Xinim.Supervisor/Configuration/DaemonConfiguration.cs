@@ -51,6 +51,9 @@ public sealed record DeviceConfiguration
     /// <summary>Spin instead of sleeping: lowest latency for a whole core.</summary>
     public bool Poll { get; set; }
 
+    /// <summary>Numbers of the processors that its driver runs on; empty for all that the daemon may use.</summary>
+    public IReadOnlyList<int> Processors { get; set; } = [];
+
     /// <summary>What follows a failure of its driver; by default what the driver's manifest says.</summary>
     public RestartSettings? Restart { get; set; }
 

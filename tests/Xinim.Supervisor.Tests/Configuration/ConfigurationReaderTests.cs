@@ -40,7 +40,7 @@ public sealed class ConfigurationReaderTests
               // for the lab
               "socket": "/run/x.sock", "socketGroup": "net", "driverUserBase": 2000, /* and up */
               "devices": [
-                { "device": "00:03.0", "name": "lan", "driver": "e1000", "poll": true, "options": { "a": 512, "b": false, "c": "x y" } },
+                { "device": "00:03.0", "name": "lan", "driver": "e1000", "poll": true, "processors": [ 0 ], "options": { "a": 512, "b": false, "c": "x y" } },
                 { "device": "remote:e1000", "name": "wan", "netdev": "user", "properties": { "mac": "52:54:00:00:00:01" } },
               ],
             }
@@ -48,6 +48,7 @@ public sealed class ConfigurationReaderTests
 
         Assert.Equal(("/run/x.sock", "net", 2000u, 2), (read.Socket, read.SocketGroup, read.DriverUserBase, read.Devices.Count));
         Assert.Equal(("00:03.0", "lan", "e1000", true), (read.Devices[0].Device, read.Devices[0].Name, read.Devices[0].Driver, read.Devices[0].Poll));
+        Assert.Equal([0], read.Devices[0].Processors);
         Assert.Equal([new("a", "512"), new("b", "false"), new("c", "x y")], read.Devices[0].Options);
         Assert.Equal(("user", "52:54:00:00:00:01"), (read.Devices[1].Netdev, read.Devices[1].Properties["mac"]));
     }
@@ -64,9 +65,11 @@ public sealed class ConfigurationReaderTests
     // Each: what is wrong, the line it is on, and what the message must say beside.
     [Theory]
     [InlineData("{\n\"sockets\": \"x\" }", 2, "unknown key 'sockets'; allowed here: socket, socketGroup, driverUserBase, sandbox, waitForDevices, devices")]
-    [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\",\n\"pol\": true } ] }", 3, "unknown key 'pol'; allowed here: device, name, driver, poll, restart, options, netdev, drives, properties, ports")]
+    [InlineData("{ \"devices\": [\n{ \"device\": \"00:03.0\",\n\"pol\": true } ] }", 3, "unknown key 'pol'; allowed here: device, name, driver, poll, processors, restart, options, netdev, drives, properties, ports")]
     [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\", \"restart\":\n{ \"pause\": 1 } } ] }", 2, "unknown key 'pause'; allowed here: firstPause, maxPause, quietPeriod, giveUpAfter, script")]
     [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n\"restart\": { \"giveUpAfter\": -1 } } ] }", 2, "'restart' of 00:03.0: 'giveUpAfter' is -1; allowed: 0 (never) to 1000000 failures")]
+    [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n\"processors\": [ 0, 9999 ] } ] }", 2, "'processors' of 00:03.0 has 9999; the daemon may use ")]
+    [InlineData("{ \"devices\": [ { \"device\": \"00:03.0\",\n\"processors\": [ -1 ] } ] }", 2, "'processors' of 00:03.0 has -1; the daemon may use ")]
     [InlineData("{\n\"driverUserBase\": \"many\" }", 2, "$.driverUserBase")]
     [InlineData("{ \"socket\":\n 7 }", 2, "$.socket")]
     [InlineData("{ \"socket\":\n null }", 2, "socket")]

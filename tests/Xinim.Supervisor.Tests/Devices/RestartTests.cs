@@ -1,3 +1,4 @@
+using Xinim.Ipc.Processes;
 using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Configuration;
 using Xinim.Supervisor.Devices;
@@ -46,6 +47,20 @@ public sealed class RestartTests
         first.Kill();
 
         Assert.Equal(options, bench.NextDriver().StartedWith.Options.ToDictionary());
+    }
+
+    [Fact]
+    public void Every_driver_of_a_device_runs_on_its_processors()
+    {
+        using Bench bench = new(start: false);
+        int last = Enumerable.Range(0, 1024).Last(Affinity.Allows);
+        bench.Supervisor.Add(bench.Backend, new DeviceConfiguration { Device = bench.Backend.Name, Processors = [last] });
+        for (int life = 0; life < 2; life++)
+        {
+            ScriptedDriver driver = bench.NextReadyDriver();
+            Assert.Contains($"Cpus_allowed_list:\t{last}", File.ReadLines($"/proc/{bench.Device.Pid}/status"));
+            driver.Kill();
+        }
     }
 
     [Fact]
