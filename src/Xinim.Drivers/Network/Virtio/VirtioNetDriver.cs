@@ -13,8 +13,8 @@ namespace Xinim.Drivers.Network.Virtio;
 /// </summary>
 public sealed class VirtioNetDriver : INetworkDriver
 {
-    /// <summary>Vectors that are of use: configuration, receive, transmit.</summary>
-    public const int Vectors = 3;
+    /// <summary>Vectors that are of use: configuration, and one a queue.</summary>
+    public const int Vectors = 1 + (2 * (int)NetworkRings.MaxPairs);
 
     private const uint CoalesceFrames = 64;
     private const uint VlanHeader = 18; // Ethernet header and a tag

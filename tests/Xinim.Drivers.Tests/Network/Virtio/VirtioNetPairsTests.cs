@@ -92,6 +92,25 @@ public sealed class VirtioNetPairsTests : IDisposable
         bench.AssertClean();
     }
 
+    /// <summary>The rest of them are shared where there are fewer [V §4.1.5.1.2].</summary>
+    [Fact]
+    public void Each_queue_has_a_vector_of_its_own()
+    {
+        using VirtioNetBench bench = New(Several, vectors: VirtioNetDriver.Vectors).Started();
+        bench.TransmitAtOnce = false;
+        for (int pair = 0; pair < MaxPairs; pair++) Send(bench, pair, 60);
+        bench.Driver.ArmInterrupts();
+        for (int pair = 0; pair < MaxPairs; pair++)
+        {
+            Receive(bench, 2 * pair, Packets.Plain(60, pair));
+            _ = Sent(bench, (2 * pair) + 1);
+        }
+
+        Assert.Equal(Enumerable.Range(0, 1 + (2 * MaxPairs)).Select(vector => vector == 0 ? 0 : 1), bench.Model.Raised[..(1 + (2 * MaxPairs))]);
+        Assert.DoesNotContain(1, bench.Model.Raised[(1 + (2 * MaxPairs))..]);
+        bench.AssertClean();
+    }
+
     [Fact]
     public void With_rss_the_table_spreads_over_all_pairs()
     {
@@ -163,8 +182,8 @@ public sealed class VirtioNetPairsTests : IDisposable
         Assert.Contains("the least", Assert.Throws<DeviceFaultException>(() => bench.Started()).Message, StringComparison.Ordinal);
     }
 
-    private static VirtioNetBench New(VirtioFeatures features, VirtioNetOptions? options = null, int pairs = MaxPairs)
-        => new(features, options, device => device with { Config = Config(), Queues = (2 * MaxPairs) + 1 }) { Pairs = pairs };
+    private static VirtioNetBench New(VirtioFeatures features, VirtioNetOptions? options = null, int pairs = MaxPairs, int vectors = 3)
+        => new(features, options, device => device with { Config = Config(), Queues = (2 * MaxPairs) + 1, Vectors = vectors }) { Pairs = pairs };
 
     /// <summary>The usual one, with four pairs and what RSS can do: hashes 0 to 5, 128 entries, a key of 40 bytes [V §5.1.4].</summary>
     private static byte[] Config()
