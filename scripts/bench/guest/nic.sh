@@ -54,12 +54,14 @@ json_value() { awk -F'[:,]' -v key="\"$1\"" '$0 ~ key {for (i = 1; i < NF; i++) 
 
 driver_pid() { status_value pid; }
 
-xinim_sends() { "$@" "$XINIM" net send net0 --size 60 --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.3f", $1 / 1e6}'; }
+# The arguments: more options.
+xinim_sends() { "$XINIM" net send net0 --size 60 "$@" --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.3f", $1 / 1e6}'; }
 
 xinim_transmit() {
-  # Driver and client where testpmd has its one thread.
+  # Driver and client on the processor where testpmd has its one thread, with twice the frames that the device's queue holds:
+  # more of them keep the client on it for longer than that queue lasts.
   start_xinim '"processors": [1]'
-  record tx.one "$(xinim_sends taskset -c 1)"
+  record tx.one "$(taskset -cp 1 $BASHPID >/dev/null && xinim_sends --buffers 512)"
   stop_xinim
   start_xinim
   record tx.xinim "$(xinim_sends)"

@@ -1,7 +1,9 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Numerics;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Xinim.Net.Ports;
 using Xinim.Net.Traffic;
 
 namespace Xinim.Host.Commands;
@@ -10,6 +12,7 @@ namespace Xinim.Host.Commands;
 internal static class NetSendCommand
 {
     private const double DefaultSeconds = 5;
+    private static readonly NetworkPortOptions s_usual = new();
 
     public static Command Create(CommandEnvironment environment)
     {
@@ -21,6 +24,8 @@ internal static class NetSendCommand
         Option<double> rate = CommonOptions.AtLeast(new Option<double>("--rate") { Description = "Frames a second (default: as many as go)", HelpName = "PPS" }, 0);
         Option<int> batch = CommonOptions.Between(
             new Option<int>("--batch") { Description = "Frames that are handed over at a time", HelpName = "N", DefaultValueFactory = _ => 64 }, 1, 1024);
+        Option<int> buffers = CommonOptions.Between(
+            new Option<int>("--buffers") { Description = "Frames on their way at most, a power of two", HelpName = "N", DefaultValueFactory = _ => (int)s_usual.TxBuffers }, 16, 8192);
         Option<string?> destination = new("--destination") { Description = $"MAC address (default: {TestFrame.DefaultDestination}, which 'net receive' takes)", HelpName = "MAC" };
         Option<bool> stamp = new("--stamp") { Description = "Number every frame and sum it up, for 'net receive --verify'" };
         Option<bool> asPrepared = new("--fixed") { Description = "Write frames once and move only descriptors (this is the default)" };
@@ -29,11 +34,12 @@ internal static class NetSendCommand
         CliCommand command = new(
             "send", "Send test frames (EtherType 0x88B5) and measure the rate", "net send net0 --seconds 10", "net send net0 --count 1000000 --stamp --rate 50000", "net send net0 --queues 4")
         {
-            nic, count, seconds, size, rate, batch, destination, stamp, asPrepared, queues, json,
+            nic, count, seconds, size, rate, batch, buffers, destination, stamp, asPrepared, queues, json,
         };
         command.SetAction(result => CommandErrors.Guard(environment, () =>
         {
             if (result.GetValue(stamp) && result.GetValue(asPrepared)) throw new UsageException("--stamp and --fixed exclude each other");
+            if (!BitOperations.IsPow2(result.GetValue(buffers))) throw new UsageException($"--buffers {result.GetValue(buffers)} is no power of two");
             double? time = result.GetValue(seconds) ?? (result.GetValue(count) == 0 ? DefaultSeconds : null);
             SendOptions options = new()
             {
@@ -48,7 +54,7 @@ internal static class NetSendCommand
             using Interruption interruption = new(environment);
             if (options.Count != 0 && options.Count < (ulong)result.GetValue(queues))
                 throw new UsageException($"--count {options.Count} with --queues {result.GetValue(queues)}: one frame a pair of queues is the least");
-            using NicQueues ports = NicQueues.Open(result, nic, queues);
+            using NicQueues ports = NicQueues.Open(result, nic, queues, s_usual with { TxBuffers = (uint)result.GetValue(buffers) });
             return Run(environment, ports, options, result.GetValue(json), interruption.Token);
         }));
         return command;

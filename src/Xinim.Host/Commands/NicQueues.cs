@@ -13,8 +13,8 @@ internal sealed class NicQueues : IDisposable
     public IReadOnlyList<NetworkPort> Ports { get; }
 
     /// <exception cref="NetworkPortException">No such device, it is in use, or it has fewer pairs.</exception>
-    public static NicQueues Open(ParseResult result, Argument<string> nic, Option<int> queues)
-        => new(NetworkPort.OpenQueues(result.GetRequiredValue(nic), result.GetValue(queues), null, CommonOptions.SocketOf(result)));
+    public static NicQueues Open(ParseResult result, Argument<string> nic, Option<int> queues, NetworkPortOptions? options = null)
+        => new(NetworkPort.OpenQueues(result.GetRequiredValue(nic), result.GetValue(queues), options, CommonOptions.SocketOf(result)));
 
     /// <summary>
     /// Works on all pairs at once, the first on the caller's thread. When one fails, the others are stopped; the first failure is the caller's.

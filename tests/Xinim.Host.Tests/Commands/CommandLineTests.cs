@@ -51,6 +51,8 @@ public sealed class CommandLineTests
     [InlineData("net")]
     [InlineData("net send net0 --size 59")]
     [InlineData("net send net0 --batch 0")]
+    [InlineData("net send net0 --buffers 8")]
+    [InlineData("net send net0 --buffers 48")]
     [InlineData("net send net0 --rate -1")]
     [InlineData("net send net0 --destination 52:54:00")]
     [InlineData("net send net0 --stamp --fixed")]
