@@ -23,8 +23,8 @@ namespace Xinim.Block.Ports;
 public sealed partial class BlockPort : IDisposable
 {
     private const uint Batch = 64;
-    private const int SpinLooks = 64;
-    private const int SpinPause = 4;
+    private const int SpinLooks = 400;
+    private const int LooksPerYield = 16;
 
     private readonly DaemonConnection _control;
     private readonly SharedRegion _pool;
@@ -304,7 +304,8 @@ public sealed partial class BlockPort : IDisposable
         for (int look = 0; look < SpinLooks && _rings is not null && _table.WithDriver != 0; look++)
         {
             if (HasWork()) return true;
-            Thread.SpinWait(SpinPause);
+            // The driver may wait for this very processor. No PAUSE: in a virtual machine it can end in the host, and cost more than the wait.
+            if (look % LooksPerYield == LooksPerYield - 1) Thread.Yield();
         }
 
         return false;
