@@ -85,8 +85,9 @@ public sealed class FrameReceiver(NetworkPort port, ReceiveOptions options, Rece
         int idle = 0;
         for (long now = start; tally.Frames < limit && now < end && !stop.IsCancellationRequested; now = Stopwatch.GetTimestamp())
         {
+            // Not Thread.SpinWait: the driver may wait for this very processor, and in a virtual machine PAUSE can end in the host.
             if (Receive(now)) idle = 0;
-            else if (++idle < IdleSpins) Thread.SpinWait(10);
+            else if (++idle < IdleSpins) Thread.Yield();
             else port.Wait(TimeSpan.FromSeconds(Math.Min(MaxWait.TotalSeconds, (end - now) / (double)Stopwatch.Frequency)));
             if (now - second < Stopwatch.Frequency) continue;
             second = now;
