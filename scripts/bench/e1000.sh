@@ -11,7 +11,7 @@ guest() {
   local what="$1"
   shift
   XINIM_BENCH_ROUNDS="$ROUNDS" XINIM_BENCH_SECONDS="$SECONDS_EACH" \
-    "$ROOT/scripts/lab.sh" --timeout $((180 + ROUNDS * (SECONDS_EACH * 6 + 40))) "$@" -- "$ROOT/scripts/bench/guest/nic.sh" "$what"
+    "$ROOT/scripts/lab.sh" --timeout $((180 + ROUNDS * (SECONDS_EACH * 8 + 50))) "$@" -- "$ROOT/scripts/bench/guest/nic.sh" "$what"
   cat "$XINIM_LAB_OUT/$what.tsv" >>"$RAW"
 }
 
@@ -35,8 +35,10 @@ guest ping
 "$ROOT/scripts/bench/native/e1000.sh" "$ROUNDS" >>"$RAW"
 
 figure 'transmit 60 B, Mpps' tx.xinim tx.testpmd 'DPDK testpmd txonly' '1.1 x'
+figure 'transmit 60 B, driver and client on one processor, Mpps' tx.one tx.testpmd 'DPDK testpmd txonly' 'none'
 figure 'transmit 60 B beside Linux, Mpps' tx.xinim tx.pktgen 'Linux pktgen' 'none'
 figure 'receive 60 B, kpps' rx.xinim rx.testpmd 'DPDK testpmd rxonly' '1 x'
+figure 'receive 60 B, driver and client on one processor, kpps' rx.one rx.testpmd 'DPDK testpmd rxonly' '1 x'
 figure 'receive 60 B beside Linux, kpps' rx.xinim rx.linux 'Linux driver' 'none'
 figure 'ping round trip every 10 ms, median us' ping.xinim ping.linux 'Linux driver, ping -i 0.01' 'at most 1 x'
 figure 'ping round trip every 10 ms, driver spins, median us' ping.poll ping.linux 'Linux driver, ping -i 0.01' 'none'

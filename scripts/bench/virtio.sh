@@ -9,7 +9,7 @@ guest() {
   read -ra arguments <<<"$3"
   shift 3
   XINIM_BENCH_ROUNDS="$ROUNDS" XINIM_BENCH_SECONDS="$SECONDS_EACH" XINIM_BENCH_NIC=0000:00:07.0 XINIM_BENCH_LINUX=virtio-pci \
-    "$ROOT/scripts/lab.sh" --timeout $((180 + ROUNDS * (SECONDS_EACH * 8 + 40))) "$@" -- "$ROOT/scripts/bench/guest/$script.sh" "${arguments[@]}"
+    "$ROOT/scripts/lab.sh" --timeout $((180 + ROUNDS * (SECONDS_EACH * 10 + 50))) "$@" -- "$ROOT/scripts/bench/guest/$script.sh" "${arguments[@]}"
   cat "$XINIM_LAB_OUT/$what.tsv" >>"$RAW"
 }
 

@@ -54,14 +54,16 @@ json_value() { awk -F'[:,]' -v key="\"$1\"" '$0 ~ key {for (i = 1; i < NF; i++) 
 
 driver_pid() { status_value pid; }
 
+# Moves this shell to the processor where testpmd has its one thread.
+on_one() { taskset -cp 1 $BASHPID >/dev/null; }
+
 # The arguments: more options.
 xinim_sends() { "$XINIM" net send net0 --size 60 "$@" --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.3f", $1 / 1e6}'; }
 
 xinim_transmit() {
-  # Driver and client on the processor where testpmd has its one thread, with twice the frames that the device's queue holds:
-  # more of them keep the client on it for longer than that queue lasts.
+  # Twice the frames that the device's queue holds: more of them keep the client on the processor for longer than that queue lasts.
   start_xinim '"processors": [1]'
-  record tx.one "$(taskset -cp 1 $BASHPID >/dev/null && xinim_sends --buffers 512)"
+  record tx.one "$(on_one && xinim_sends --buffers 512)"
   stop_xinim
   start_xinim
   record tx.xinim "$(xinim_sends)"
@@ -87,9 +89,14 @@ xinim_syscalls() {
   stop_xinim
 }
 
+xinim_receives() { "$XINIM" net receive net0 --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.1f", $1 / 1e3}'; }
+
 xinim_receive() {
+  start_xinim '"processors": [1]'
+  record rx.one "$(on_one && xinim_receives)"
+  stop_xinim
   start_xinim
-  record rx.xinim "$("$XINIM" net receive net0 --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.1f", $1 / 1e3}')"
+  record rx.xinim "$(xinim_receives)"
   stop_xinim
 }
 
