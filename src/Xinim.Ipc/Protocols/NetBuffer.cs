@@ -56,6 +56,20 @@ public struct NetBuffer
         set => Offset = value;
     }
 
+    /// <summary>Of a received frame's last buffer with <see cref="NetFlags.Hash"/>: the device's Toeplitz hash, in host order.</summary>
+    public uint Hash
+    {
+        readonly get => Grant;
+        set => Grant = value;
+    }
+
+    /// <summary>What that is a hash of.</summary>
+    public HashKind HashKind
+    {
+        readonly get => (HashKind)LinkHeader;
+        set => LinkHeader = (byte)value;
+    }
+
     /// <summary>Puts the bytes of <see cref="NetFlags.Lead"/> where grant, offset and header lengths of a received buffer say nothing.</summary>
     /// <param name="bytes"><see cref="LeadBytes"/> of them.</param>
     public void PutLead(ReadOnlySpan<byte> bytes)
@@ -131,9 +145,27 @@ public enum NetFlags : uint
     /// <summary>Receive: the piece's first bytes stand in the element and belong before the buffer; its length includes them (<see cref="NetBuffer.GetLead"/>).</summary>
     Lead = 1 << 13,
 
+    /// <summary>Receive, where the client wishes for <see cref="NetworkWishes.ReceiveHash"/>: <see cref="NetBuffer.Hash"/> is there.</summary>
+    Hash = 1 << 14,
+
     /// <summary>Returned unused: the driver stopped, or the frame was not for delivery. A receive buffer holds nothing.</summary>
     Unused = 1 << 16,
 
     /// <summary>Returned without effect because the request was wrong: grant, bounds, length or offload.</summary>
     Rejected = 1 << 17,
+}
+
+/// <summary>The fields of a frame that its hash is of (VirtIO 1.2 §5.1.6.4.4): addresses, and ports where TCP or UDP is named; with Ex those that IPv6 extension headers name.</summary>
+public enum HashKind : byte
+{
+    None,
+    Ipv4,
+    TcpIpv4,
+    UdpIpv4,
+    Ipv6,
+    TcpIpv6,
+    UdpIpv6,
+    Ipv6Ex,
+    TcpIpv6Ex,
+    UdpIpv6Ex,
 }

@@ -54,6 +54,9 @@ public enum NetworkWishes : uint
     /// whatever the filters say. The client's buffers have room for <see cref="NetBuffer.LeadBytes"/> before them.
     /// </summary>
     LargeReceive = 1,
+
+    /// <summary>Received frames with the hash of their addresses that the device has made (<see cref="NetFlags.Hash"/>). Together with the former it is passed over.</summary>
+    ReceiveHash = 2,
 }
 
 /// <summary>The state of the physical link.</summary>

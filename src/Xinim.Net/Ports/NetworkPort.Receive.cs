@@ -7,7 +7,7 @@ namespace Xinim.Net.Ports;
 public sealed partial class NetworkPort
 {
     /// <summary>Of pieces that come otherwise than as bytes in their buffers.</summary>
-    private const NetFlags Special = NetFlags.Lead | NetFlags.Segment;
+    private const NetFlags Special = NetFlags.Lead | NetFlags.Segment | NetFlags.Hash;
 
     /// <summary>
     /// Takes received frames, whole ones only: a frame of several pieces comes with all of them or, where its driver died over it, not
@@ -43,6 +43,9 @@ public sealed partial class NetworkPort
 
     /// <summary>How a frame with <see cref="NetFlags.Segment"/> is to be cut, until its first piece is recycled.</summary>
     public FrameSegments SegmentsOf(in ReceivedBuffer first) => (first.Flags & NetFlags.Segment) != 0 ? _segments[first.Slot] : default;
+
+    /// <summary>The hash of a frame whose last piece has <see cref="NetFlags.Hash"/>, until that is recycled; of kind None without.</summary>
+    public FrameHash HashOf(in ReceivedBuffer last) => (last.Flags & NetFlags.Hash) != 0 ? _hashes[last.Slot] : default;
 
     /// <summary>Queues a received buffer for the next frame; <see cref="Flush"/> hands it over.</summary>
     public void Recycle(uint slot)
@@ -97,6 +100,7 @@ public sealed partial class NetworkPort
 
     private void Note(uint slot, in NetBuffer buffer)
     {
+        if ((buffer.Flags & NetFlags.Hash) != 0) _hashes[slot] = new FrameHash(buffer.Hash, buffer.HashKind <= HashKind.UdpIpv6Ex ? buffer.HashKind : HashKind.None);
         if ((buffer.Flags & NetFlags.Lead) != 0) buffer.GetLead(_rx.Memory(slot, NetBuffer.LeadBytes, NetBuffer.LeadBytes));
         else _segments[slot] = new FrameSegments(buffer.SegmentSize, buffer.HeaderHint);
     }

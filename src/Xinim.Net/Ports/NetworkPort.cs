@@ -34,6 +34,7 @@ public sealed partial class NetworkPort : IDisposable
     private readonly uint _rxBytes;
     private readonly bool _large;
     private readonly FrameSegments[] _segments;
+    private readonly FrameHash[] _hashes;
     private readonly StallWatch _stall;
     private readonly LateFrames _late = new();
     private SharedRegion? _ringRegion;
@@ -58,6 +59,7 @@ public sealed partial class NetworkPort : IDisposable
         _rxBytes = options.BufferBytes;
         _large = options.LargeReceive;
         _segments = new FrameSegments[options.RxBuffers];
+        _hashes = new FrameHash[options.RxBuffers];
         _stall = new StallWatch(options.StallLimit);
         Adopt(first);
         while (_rx.TryRent(out uint slot)) Recycle(slot);
@@ -102,6 +104,7 @@ public sealed partial class NetworkPort : IDisposable
     {
         options ??= new NetworkPortOptions();
         if (options.LargeReceive && options.RxBuffers < LeastLargeBuffers) throw new NetworkPortException($"{options.RxBuffers} receive buffers; large frames need {LeastLargeBuffers}");
+        if (options.LargeReceive && options.ReceiveHash) throw new NetworkPortException("large frames come without hashes; ask for one of the two");
         if (queues is < 1 or > (int)NetworkRings.MaxPairs) throw new NetworkPortException($"{queues} pairs of queues; 1 to {NetworkRings.MaxPairs} can be had");
         if (Encoding.UTF8.GetByteCount(device) > FixedText.Bytes) throw new NetworkPortException($"there is no device '{device}'");
         DaemonConnection control = DaemonConnection.Connect(socket, options.AnswerLimit, reason => new NetworkPortException(reason));
@@ -115,7 +118,7 @@ public sealed partial class NetworkPort : IDisposable
                 TxCapacity = options.TxBuffers,
                 RxCapacity = options.RxBuffers,
                 Pairs = (uint)queues,
-                Wishes = options.LargeReceive ? NetworkWishes.LargeReceive : NetworkWishes.None,
+                Wishes = (options.LargeReceive ? NetworkWishes.LargeReceive : NetworkWishes.None) | (options.ReceiveHash ? NetworkWishes.ReceiveHash : NetworkWishes.None),
             };
             using ChannelMessage opened = control.Open(ClientMessage.OpenNetwork, wish);
             if (opened.HandleCount != 4 + queues) throw new NetworkPortException($"the daemon gave {opened.HandleCount} descriptors for {queues} pairs of queues");

@@ -18,6 +18,9 @@ public sealed record NetworkPortOptions
     /// </summary>
     public bool LargeReceive { get; init; }
 
+    /// <summary>Takes frames with the hash of their addresses, where the device tells it (<see cref="NetworkPort.HashOf"/>). Not together with the former.</summary>
+    public bool ReceiveHash { get; init; }
+
     /// <summary>A driver that sends none of the frames it was given for so long, with the link up, is reported and replaced.</summary>
     public TimeSpan StallLimit { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -32,6 +35,9 @@ public sealed class NetworkPortException(string message) : Exception(message);
 /// <param name="Size">Payload bytes a segment.</param>
 /// <param name="HeaderHint">Bytes of its headers as its sender said, which may be wrong; 0: not said.</param>
 public readonly record struct FrameSegments(ushort Size, uint HeaderHint);
+
+/// <summary>A device's hash of a received frame: Toeplitz over the addresses that <paramref name="Kind"/> says. Nothing but a hint: the device may be wrong.</summary>
+public readonly record struct FrameHash(uint Value, Ipc.Protocols.HashKind Kind);
 
 /// <summary>A piece of a received frame, held by the client until it is given back with <see cref="NetworkPort.Recycle"/>.</summary>
 /// <param name="Slot">Which buffer.</param>

@@ -12,6 +12,9 @@ public sealed record ReceiveOptions
 
     /// <summary>No end where null.</summary>
     public TimeSpan? Time { get; init; }
+
+    /// <summary>Count frames by what their hash is of; the port takes hashes (<see cref="NetworkPortOptions.ReceiveHash"/>).</summary>
+    public bool Hashes { get; init; }
 }
 
 /// <summary>What was received.</summary>
@@ -20,6 +23,9 @@ public sealed record ReceiveOptions
 /// <param name="Recoveries">Drivers that were replaced meanwhile.</param>
 public sealed record ReceiveReport(ulong Frames, ulong Bytes, long First, long Last, uint Recoveries)
 {
+    /// <summary>Frames by <see cref="HashKind"/>; null where nobody asked.</summary>
+    public IReadOnlyList<ulong>? Hashes { get; init; }
+
     /// <summary>From the first frame to the last; rates are over this.</summary>
     public TimeSpan Elapsed => Stopwatch.GetElapsedTime(First, Last);
 
@@ -30,7 +36,8 @@ public sealed record ReceiveReport(ulong Frames, ulong Bytes, long First, long L
         foreach (ReceiveReport one in reports)
         {
             long first = sum.Frames == 0 || (one.Frames != 0 && one.First < sum.First) ? one.First : sum.First;
-            sum = new ReceiveReport(sum.Frames + one.Frames, sum.Bytes + one.Bytes, first, Math.Max(sum.Last, one.Last), Math.Max(sum.Recoveries, one.Recoveries));
+            IReadOnlyList<ulong>? hashes = sum.Hashes is { } before && one.Hashes is { } more ? [.. before.Zip(more, (left, right) => left + right)] : sum.Hashes ?? one.Hashes;
+            sum = new ReceiveReport(sum.Frames + one.Frames, sum.Bytes + one.Bytes, first, Math.Max(sum.Last, one.Last), Math.Max(sum.Recoveries, one.Recoveries)) { Hashes = hashes };
         }
 
         return sum;
@@ -68,6 +75,7 @@ public sealed class FrameReceiver(NetworkPort port, ReceiveOptions options, Rece
 
     private readonly ReceivedBuffer[] _pieces = new ReceivedBuffer[64];
     private readonly uint _recoveriesBefore = port.Recoveries;
+    private readonly ulong[]? _hashes = options.Hashes ? new ulong[(int)HashKind.UdpIpv6Ex + 1] : null;
     private ulong _frames;
     private ulong _bytes;
     private long _first;
@@ -110,7 +118,12 @@ public sealed class FrameReceiver(NetworkPort port, ReceiveOptions options, Rece
             ref readonly ReceivedBuffer piece = ref _pieces[i];
             bool more = (piece.Flags & NetFlags.More) != 0;
             _bytes += piece.Length;
-            if (!more) _frames++;
+            if (!more)
+            {
+                _frames++;
+                if (_hashes is { } hashes) hashes[(int)port.HashOf(piece).Kind]++;
+            }
+
             if (!insideFrame) tally.Verifier?.Add(more ? default : port.Data(piece));
             insideFrame = more;
             port.Recycle(piece.Slot);
@@ -121,5 +134,5 @@ public sealed class FrameReceiver(NetworkPort port, ReceiveOptions options, Rece
         return true;
     }
 
-    private ReceiveReport Report() => new(_frames, _bytes, _first, _last, port.Recoveries - _recoveriesBefore);
+    private ReceiveReport Report() => new(_frames, _bytes, _first, _last, port.Recoveries - _recoveriesBefore) { Hashes = _hashes };
 }

@@ -124,4 +124,12 @@ public sealed class TrafficTests
         ReceiveReport report = new FrameReceiver(port, new ReceiveOptions { Time = TimeSpan.FromMilliseconds(20) }, new ReceiveTally()).Run(TestContext.Current.CancellationToken);
         Assert.Equal((0ul, TimeSpan.Zero), (report.Frames, report.Elapsed));
     }
+
+    [Fact]
+    public void Hashes_of_several_receivers_are_added_kind_by_kind()
+    {
+        ReceiveReport one = new(3, 180, 1, 2, 0) { Hashes = [1, 2, 0] }, other = new(4, 240, 1, 2, 0) { Hashes = [0, 1, 3] };
+        Assert.Equal([1, 3, 3], ReceiveReport.Sum([one, other]).Hashes!);
+        Assert.Null(ReceiveReport.Sum([new(0, 0, 0, 0, 0)]).Hashes);
+    }
 }

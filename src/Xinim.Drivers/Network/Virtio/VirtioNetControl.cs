@@ -18,7 +18,7 @@ internal abstract class VirtioNetControl
     public static readonly NetCommand SetMacTable = new(1, 0), SetMac = new(1, 1); // [V §5.1.6.5.2]
     public static readonly NetCommand AddVlan = new(2, 0), RemoveVlan = new(2, 1); // [V §5.1.6.5.3]
     public static readonly NetCommand AcknowledgeAnnounce = new(3, 0); // [V §5.1.6.5.4]
-    public static readonly NetCommand SetPairs = new(4, 0), SetRss = new(4, 1); // [V §5.1.6.5.5, §5.1.6.5.7]
+    public static readonly NetCommand SetPairs = new(4, 0), SetRss = new(4, 1), SetHash = new(4, 2); // [V §5.1.6.5.5 to §5.1.6.5.7]
     public static readonly NetCommand SetOffloads = new(5, 0); // [V §5.1.6.5.8]
 
     private static readonly NetCommand s_coalesceTx = new(6, 0), s_coalesceRx = new(6, 1); // [V §5.1.6.5.9]

@@ -107,7 +107,8 @@ public sealed class VirtioNetDriver : INetworkDriver
             RxBufferBytes = VirtioNetRx.MinBuffer,
             Link = Link,
             SumWithLength = 1,
-            TxHeadroom = _pairs[0].Tx.Headroom,
+            // The most that it can be, whatever a client wishes for.
+            TxHeadroom = _pairs[0].Tx.Headroom == 0 ? (ushort)0 : VirtioNetHeader.BytesWith(_device.Offered),
             RxHeadroom = _pairs[0].Rx.Headroom,
             MaxPairs = (uint)MaxPairs,
             Able = Able,
@@ -119,6 +120,8 @@ public sealed class VirtioNetDriver : INetworkDriver
     {
         if (pairs > 1 && pairs > MaxPairs) throw new ArgumentException($"the device has {MaxPairs} pair(s) of queues, not {pairs}; open it with fewer");
         if (wishes != NetworkWishes.None) wishes &= Able;
+        // A hash makes headers longer than what may stand before the later buffers of a large frame (NetBuffer.LeadBytes).
+        if ((wishes & NetworkWishes.LargeReceive) != 0) wishes &= ~NetworkWishes.ReceiveHash;
         if ((pairs, wishes) == (_pairsWanted, _wishes)) return;
         (_pairsWanted, _wishes) = (pairs, wishes);
         _sums = Statistics;
@@ -265,6 +268,7 @@ public sealed class VirtioNetDriver : INetworkDriver
         _device.Begin();
         _pairs = pairs;
         if (_pairsWanted > 1 && !_transport.PairsNeedNoCommand) VirtioNetSteering.Enable(_device, _config, _control!, _pairsWanted);
+        if (control is not null) VirtioNetSteering.EnableHashes(_device, _config, _control!, _pairsWanted);
         if (_options.Mac is { } own && _device.Has(VirtioNetFeatures.ControlMac | VirtioNetFeatures.ControlReceive) && !_control!.Do(VirtioNetControl.SetMac, own))
             throw new DeviceFaultException($"{_transport.Name} refuses the address {own} (VIRTIO_NET_ERR) [V §5.1.6.5.2]");
         _filters.Write(_device, _control, fresh: true);
@@ -304,10 +308,13 @@ public sealed class VirtioNetDriver : INetworkDriver
     /// <summary>What the device has, and a client can have.</summary>
     private int MaxPairs => (int)Math.Min(NetworkRings.MaxPairs, _transport.PairsNeedNoCommand ? (uint)_transport.QueueCount / 2 : _config.ReadMaxPairs());
 
-    /// <summary>Large frames need a queue that holds the largest: two entries a buffer.</summary>
+    /// <summary>Large frames need a queue that holds the largest: two entries a buffer. Hashes are switched on by the control queue.</summary>
     private NetworkWishes Able
-        => (_device.Offered & VirtioNetFeatures.MergeBuffers) != 0 && _device.SizeOf(VirtioNetQueues.RxNumber, _options.RxDescriptors) >= 2 * VirtioNetRx.MaxPieces
-            ? NetworkWishes.LargeReceive : NetworkWishes.None;
+        => (Offers(VirtioNetFeatures.MergeBuffers) && _device.SizeOf(VirtioNetQueues.RxNumber, _options.RxDescriptors) >= 2 * VirtioNetRx.MaxPieces
+                ? NetworkWishes.LargeReceive : NetworkWishes.None)
+            | (Offers(VirtioNetFeatures.HashReport | VirtioNetFeatures.ControlQueue) ? NetworkWishes.ReceiveHash : NetworkWishes.None);
+
+    private bool Offers(VirtioFeatures features) => (_device.Offered & features) == features;
 
     private NetFlags Offloads()
     {

@@ -75,6 +75,9 @@ internal static class VirtioNetFeatures
     /// <summary>The device cuts UDP into datagrams.</summary>
     public const VirtioFeatures HostUso = (VirtioFeatures)(1ul << 56);
 
+    /// <summary>Received frames come with their hash; headers of both directions have 20 bytes.</summary>
+    public const VirtioFeatures HashReport = (VirtioFeatures)(1ul << 57);
+
     /// <summary>Frames are spread over pairs of queues by a hash.</summary>
     public const VirtioFeatures Rss = (VirtioFeatures)(1ul << 60);
 
@@ -96,6 +99,7 @@ internal static class VirtioNetFeatures
         if ((offered & ControlQueue) == 0) return wanted;
         wanted |= ControlQueue | ControlReceive | ControlMac | MultiQueue | (pairs > 1 ? Rss : VirtioFeatures.None) | (options.VlanFilter ? ControlVlan : VirtioFeatures.None);
         if ((offered & Status) != 0) wanted |= Announce;
+        if ((wishes & NetworkWishes.ReceiveHash) != 0) wanted |= HashReport;
         if (options.CoalesceMicroseconds != 0) wanted |= Coalescing;
         // Frames without a checksum come only while somebody wants them: both or neither.
         if (options.RxChecksum && (offered & ControlOffloads) != 0 && (offered & GuestChecksum) != 0) wanted |= ControlOffloads | GuestChecksum;

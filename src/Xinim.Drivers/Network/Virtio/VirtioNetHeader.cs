@@ -4,14 +4,18 @@ using Xinim.Ipc.Protocols;
 
 namespace Xinim.Drivers.Network.Virtio;
 
-/// <summary>What stands before each frame, 12 bytes: struct virtio_net_hdr with num_buffers, as VERSION_1 has it always [V §5.1.6].</summary>
+/// <summary>What stands before each frame: struct virtio_net_hdr with num_buffers, as VERSION_1 has it always, and with the hash where HASH_REPORT is negotiated [V §5.1.6].</summary>
 [StructLayout(LayoutKind.Explicit, Size = Stride)]
 internal struct VirtioNetHeader
 {
+    /// <summary>Without the hash.</summary>
     public const ushort Bytes = 12;
 
+    /// <summary>With it.</summary>
+    public const ushort HashedBytes = 20;
+
     /// <summary>Bytes from one header to the next in the driver's memory.</summary>
-    public const int Stride = 16;
+    public const int Stride = 32;
 
     public const byte NeedsChecksum = 1; // VIRTIO_NET_HDR_F_NEEDS_CSUM [V §5.1.6]
     public const byte DataValid = 2; // VIRTIO_NET_HDR_F_DATA_VALID [V §5.1.6]
@@ -28,10 +32,19 @@ internal struct VirtioNetHeader
     [FieldOffset(8)] public ushort ChecksumOffset; // csum_offset, from there [V §5.1.6.2]
     [FieldOffset(10)] public ushort Buffers; // num_buffers, 0 on transmit [V §5.1.6.2.1]
 
+    [FieldOffset(12)] public uint Hash; // hash_value [V §5.1.6.4.4]
+    [FieldOffset(16)] public ushort HashReport; // hash_report [V §5.1.6.4.4]
+
+    /// <summary>Bytes of it with what was negotiated, both ways [V §5.1.6].</summary>
+    public static ushort BytesWith(VirtioFeatures features) => (features & VirtioNetFeatures.HashReport) != 0 ? HashedBytes : Bytes;
+
     /// <summary>The device vouches for the data: it has checked the sum, or none was made because the frame was on no wire [V §5.1.6.4].</summary>
     /// <param name="flags">Of a received header.</param>
     public static NetFlags ResultOf(byte flags) => (flags & NeedsChecksum) != 0 ? NetFlags.PartialChecksum
         : (flags & DataValid) != 0 ? NetFlags.TransportChecksum : NetFlags.None;
+
+    /// <summary>What the device says that the hash is of; none for what it cannot be.</summary>
+    public readonly HashKind KindOfHash => HashReport <= (ushort)HashKind.UdpIpv6Ex ? (HashKind)HashReport : HashKind.None;
 
     /// <summary>What a received frame is to be cut into.</summary>
     /// <param name="gso">gso_type, not 0.</param>

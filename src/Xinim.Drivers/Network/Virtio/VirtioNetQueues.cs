@@ -58,7 +58,8 @@ internal sealed record VirtioNetQueues(VirtioNetRx Rx, VirtioNetTx Tx, int Numbe
             MakeRx(device, arena, device.MakeQueue<TQueue>(arena, NumbersOf(number).Rx, options.RxDescriptors, VirtioNetRx.MaxBuffers + 1), options),
             new VirtioNetTxQueue<TQueue>(device.MakeQueue<TQueue>(arena, NumbersOf(number).Tx, options.TxDescriptors, VirtioNetTx.MaxBuffers + 1), arena)
             {
-                Headroom = options.Headroom ? VirtioNetHeader.Bytes : (ushort)0,
+                HeaderBytes = VirtioNetHeader.BytesWith(device.Features),
+                Headroom = options.Headroom ? VirtioNetHeader.BytesWith(device.Features) : (ushort)0,
                 Offloads = offloads,
                 LateInterrupts = device.Has(VirtioFeatures.EventIndex),
                 CutsUdp = device.Has(VirtioNetFeatures.HostUso),
@@ -71,7 +72,8 @@ internal sealed record VirtioNetQueues(VirtioNetRx Rx, VirtioNetTx Tx, int Numbe
             ? new VirtioNetMergedRxQueue<TQueue>(queue, arena, device.Features)
             : new VirtioNetRxQueue<TQueue>(queue, arena)
             {
-                // What a header can say without GUEST_CSUM is nothing that anybody reads [V §5.1.6.4].
-                Headroom = options.Headroom && !device.Has(VirtioNetFeatures.GuestChecksum) ? VirtioNetHeader.Bytes : (ushort)0,
+                HeaderBytes = VirtioNetHeader.BytesWith(device.Features),
+                // What a header can say without these is nothing that anybody reads [V §5.1.6.4].
+                Headroom = options.Headroom && (device.Features & (VirtioNetFeatures.GuestChecksum | VirtioNetFeatures.HashReport)) == 0 ? VirtioNetHeader.Bytes : (ushort)0,
             };
 }

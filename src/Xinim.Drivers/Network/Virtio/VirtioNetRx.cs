@@ -25,6 +25,9 @@ internal abstract class VirtioNetRx
     /// <summary>Bytes of a buffer at the most.</summary>
     protected const uint MaxRoom = 1 << 30;
 
+    /// <summary>Of a header.</summary>
+    public ushort HeaderBytes { get; init; } = VirtioNetHeader.Bytes;
+
     /// <summary>Bytes before a client's buffer that may take the header; 0: none.</summary>
     public ushort Headroom { get; init; }
 

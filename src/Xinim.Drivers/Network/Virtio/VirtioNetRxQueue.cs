@@ -158,7 +158,7 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
             _parts[i + 1] = new VirtSegment(address, buffer.Length);
         }
 
-        if (headroom == 0) _parts[0] = new VirtSegment(_headers.Iova + ((ulong)slot * VirtioNetHeader.Stride), VirtioNetHeader.Bytes);
+        if (headroom == 0) _parts[0] = new VirtSegment(_headers.Iova + ((ulong)slot * VirtioNetHeader.Stride), HeaderBytes);
         else _parts[1] = new VirtSegment(new Iova(_parts[1].At.Value - headroom), _parts[1].Length + headroom);
         int number = parts == 1 && headroom == 0
             ? _queue.Add(_parts[0], _parts[1], 0)
@@ -197,8 +197,9 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
     /// <returns>Its bytes; 0 where it is not for delivery.</returns>
     private uint Measure(uint written)
     {
-        if (written < VirtioNetHeader.Bytes) ThrowShort(written);
-        uint length = written - VirtioNetHeader.Bytes;
+        uint header = HeaderBytes;
+        if (written < header) ThrowShort(written, header);
+        uint length = written - header;
         if (length - MinFrame > MaxFrame - MinFrame)
         {
             Dropped++;
@@ -210,8 +211,8 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
         return length;
     }
 
-    private static void ThrowShort(uint written)
-        => throw new DeviceFaultException($"a received frame has {written} bytes, less than its header's {VirtioNetHeader.Bytes} [V §5.1.6.4]");
+    private static void ThrowShort(uint written, uint header)
+        => throw new DeviceFaultException($"a received frame has {written} bytes, less than its header's {header} [V §5.1.6.4]");
 
     private void DeliverPlain(ref NetBuffer slot, ulong cookie, uint length)
     {
@@ -225,7 +226,8 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
     /// <returns>Buffers put: all of the place's.</returns>
     private uint Deliver(RingView<NetBuffer> slots, uint put, in Place place, uint left)
     {
-        NetFlags result = ReportChecksums ? VirtioNetHeader.ResultOf(_headers[place.Slot].Flags) : NetFlags.None;
+        VirtioNetHeader header = _headers[place.Slot];
+        NetFlags result = ReportChecksums ? VirtioNetHeader.ResultOf(header.Flags) : NetFlags.None;
         _free[_freeCount++] = place.Slot;
         _withDevice -= place.Parts;
         uint first = place.Slot * MaxParts;
@@ -237,10 +239,19 @@ internal sealed class VirtioNetRxQueue<TQueue> : VirtioNetRx
             buffer.Length = part;
             buffer.VlanTag = 0;
             buffer.Flags = part == 0 ? NetFlags.Unused : left != 0 ? NetFlags.More : result;
+            if (part != 0 && left == 0 && HeaderBytes == VirtioNetHeader.HashedBytes) AddHash(ref buffer, in header);
             slots[put + i] = buffer;
         }
 
         return place.Parts;
+    }
+
+    private static void AddHash(ref NetBuffer last, in VirtioNetHeader header)
+    {
+        HashKind kind = header.KindOfHash;
+        if (kind == HashKind.None) return;
+        (last.Hash, last.HashKind) = (header.Hash, kind);
+        last.Flags |= NetFlags.Hash;
     }
 
     /// <summary>What a buffer of the queue is: its header's slot, and how many of the client's buffers it has; or, with 0 parts, the one buffer that is all of it.</summary>

@@ -13,6 +13,9 @@ internal static class VirtioNetSteering
     // struct virtio_net_rss_config [V §5.1.6.5.7.1].
     private const int MaskAt = 4, TableAt = 8;
 
+    /// <summary>hash_types, four reserved words, a length.</summary>
+    private const int HashKeyAt = 4 + 8 + 1;
+
     /// <summary>A device has room for as many at least [V §5.1.4.1], and so has a command.</summary>
     private const int TableEntries = 128;
 
@@ -26,6 +29,16 @@ internal static class VirtioNetSteering
     {
         if (!Write(device, config, control, pairs))
             throw new DeviceFaultException($"{device.Transport.Name} refuses {pairs} pairs of queues, of {config.ReadMaxPairs()} that it has (VIRTIO_NET_ERR) [V §5.1.6.5.5]");
+    }
+
+    /// <summary>Says what is to be hashed, where frames are told their hash and RSS has not said it [V §5.1.6.5.6].</summary>
+    /// <param name="pairs">That are enabled.</param>
+    /// <exception cref="DeviceFaultException">The device refuses what it offered.</exception>
+    public static void EnableHashes(VirtioDevice device, VirtioNetConfig config, VirtioNetControl control, int pairs)
+    {
+        if (!device.Has(VirtioNetFeatures.HashReport) || (pairs > 1 && device.Has(VirtioNetFeatures.Rss))) return;
+        if (!control.Do(VirtioNetControl.SetHash, HashConfig(config)))
+            throw new DeviceFaultException($"{device.Transport.Name} refuses to tell hashes (VIRTIO_NET_ERR), which it offered [V §5.1.6.5.6.4]");
     }
 
     /// <summary>
@@ -57,6 +70,18 @@ internal static class VirtioNetSteering
         BinaryPrimitives.WriteUInt16LittleEndian(rest, (ushort)pairs); // max_tx_vq
         rest[2] = (byte)key.Length;
         key.CopyTo(rest[3..]);
+        return data;
+    }
+
+    /// <summary>struct virtio_net_hash_config [V §5.1.6.5.6.4]: the same without a table.</summary>
+    private static byte[] HashConfig(VirtioNetConfig config)
+    {
+        (uint hashes, _, byte keyBytes) = config.ReadRss();
+        if (keyBytes < Key.Length) throw new DeviceFaultException($"the device has a key of {keyBytes} bytes; {Key.Length} are the least [V §5.1.4.1]");
+        byte[] data = new byte[HashKeyAt + Key.Length];
+        BinaryPrimitives.WriteUInt32LittleEndian(data, hashes & KnownHashes);
+        data[HashKeyAt - 1] = (byte)Key.Length;
+        Key.CopyTo(data.AsSpan(HashKeyAt));
         return data;
     }
 

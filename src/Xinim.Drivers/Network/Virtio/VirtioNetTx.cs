@@ -20,7 +20,10 @@ internal abstract class VirtioNetTx
     /// <summary>Bytes of the largest frame, VLAN tag included.</summary>
     public uint MaxFrame { get; set; } = 1518;
 
-    /// <summary>Bytes before a frame that may hold its header; 0: none.</summary>
+    /// <summary>Of a header.</summary>
+    public ushort HeaderBytes { get; init; } = VirtioNetHeader.Bytes;
+
+    /// <summary>Bytes before a frame that may hold its header: all of them, or 0.</summary>
     public ushort Headroom { get; init; }
 
     /// <summary>Requests that the device can fulfil.</summary>

@@ -156,7 +156,7 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
 
     public override void Send(Iova at, uint length)
     {
-        int number = _queue.Add(new VirtSegment(_headers.Iova, VirtioNetHeader.Bytes), new VirtSegment(at, length), 2);
+        int number = _queue.Add(new VirtSegment(_headers.Iova, HeaderBytes), new VirtSegment(at, length), 2);
         if (number < 0) return;
         _given[number] = new Given(0, None, OwnFrame);
         _ownWithDevice++;
@@ -179,7 +179,7 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
         uint headroom = Headroom;
         NetFlags known = headroom == 0 ? NetFlags.None : NetFlags.Headroom;
         BufferWindow window = default;
-        VirtSegment header = new(_headers.Iova, VirtioNetHeader.Bytes);
+        VirtSegment header = new(_headers.Iova, HeaderBytes);
         ulong bytes = 0;
         uint count = 0;
         for (; at + count < ready; count++)
@@ -244,7 +244,7 @@ internal sealed class VirtioNetTxQueue<TQueue> : VirtioNetTx
         bool whole = plain && (_frame[0].Flags & NetFlags.Headroom) != 0;
         if (count - 1 > _freeMoreCount || (!plain && _freeHeaderCount == 0)) return 0;
         uint header = plain ? ZeroHeader : _freeHeaders[_freeHeaderCount - 1];
-        _parts[0] = new VirtSegment(_headers.Iova + ((ulong)header * VirtioNetHeader.Stride), VirtioNetHeader.Bytes);
+        _parts[0] = new VirtSegment(_headers.Iova + ((ulong)header * VirtioNetHeader.Stride), HeaderBytes);
         if (!plain) _headers[header] = VirtioNetHeader.For(_frame[0]);
         if (whole) _parts[1] = new VirtSegment(new Iova(_parts[1].At.Value - Headroom), _parts[1].Length + Headroom);
         Span<VirtSegment> parts = whole ? _parts.AsSpan(1, (int)count) : _parts.AsSpan(0, (int)count + 1);
