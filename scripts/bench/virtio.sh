@@ -29,7 +29,11 @@ for layout in split packed; do
     figure "vhost-user $direction, $layout, cycles of the driver a packet" "vhost.$direction.$layout.cycles" none 'none' 'at most 94'
   done
 done
-figure 'vhost-user transmit 60 B, client in another process, Mpps' vhost.transmit.client vhost.transmit.packed.mpps 'driver and client in one thread' '0.8 x'
+for where in '' '.one'; do
+  processors="$([[ -z "$where" ]] || echo ', driver and client on one processor')"
+  figure "vhost-user transmit 60 B, client in another process$processors, Mpps" "vhost.transmit.client$where" vhost.transmit.packed.mpps 'driver and client in one thread' '0.8 x'
+  figure "vhost-user transmit 60 B, client in another process$processors, beside DPDK, Mpps" "vhost.transmit.client$where" vhost.transmit.testpmd.packed 'DPDK net_virtio_user, same back end' 'none'
+done
 figure 'guest transmit 60 B, Mpps' tx.xinim tx.testpmd 'DPDK testpmd txonly' '1 x'
 figure 'guest transmit 60 B, driver and client on one processor, Mpps' tx.one tx.testpmd 'DPDK testpmd txonly' '1 x'
 figure 'guest transmit 60 B beside Linux, Mpps' tx.xinim tx.pktgen 'Linux pktgen' 'none'

@@ -84,11 +84,17 @@ start_daemon() {
 
 json_value() { awk -F'[:,]' -v key="\"$1\"" '$0 ~ key {for (i = 1; i < NF; i++) if ($i ~ key) {gsub(/[ "}]/, "", $(i + 1)); print $(i + 1); exit}}'; }
 
-# Client, driver and back end: three processes that do not sleep, on two processors.
+xinim_sends() { "$XINIM" net send net0 --batch 32 --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.3f", $1 / 1e6}'; }
+
+# Client, driver and back end: three processes that do not sleep, on two processors; then with client and driver where net_virtio_user was.
 through_a_client() {
   back_end rxonly
   start_daemon "{ \"device\": \"vhost-user-net:$SCRATCH/net.sock\" }"
-  record vhost.transmit.client "$("$XINIM" net send net0 --batch 32 --seconds "$SECONDS_EACH" --json | json_value packetsPerSecond | awk '{printf "%.3f", $1 / 1e6}')"
+  record vhost.transmit.client "$(xinim_sends)"
+  stop_all
+  back_end rxonly
+  start_daemon "{ \"device\": \"vhost-user-net:$SCRATCH/net.sock\", \"processors\": [0] }"
+  record vhost.transmit.client.one "$(taskset -cp 0 $BASHPID >/dev/null && xinim_sends)"
   stop_all
 }
 

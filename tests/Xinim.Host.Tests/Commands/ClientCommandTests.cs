@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Xinim.Ipc.Protocols;
 using Xinim.Supervisor.Status;
 using Xinim.TestKit.Net;
 
@@ -117,6 +118,37 @@ public sealed class ClientCommandTests
     }
 
     [Fact]
+    public void Counts_frames_by_what_their_hash_is_of()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new(new ChattyWire([[4, 2, 3], [1, 2, 3], [4, 2, 3]], hashed: true));
+        daemon.Info = daemon.Info with { Able = NetworkWishes.ReceiveHash };
+        Assert.Equal(0, machine.Run("net", "receive", "net0", "--hash", "--count", "3", "--seconds", "30", "--json", "--socket", daemon.Socket));
+        JsonElement hashes = JsonDocument.Parse(machine.Output.ToString()).RootElement.GetProperty("hashes");
+        Assert.Equal([("Ipv4", 1), ("Ipv6", 2)], hashes.EnumerateObject().Select(kind => (kind.Name, kind.Value.GetInt32())).Order());
+        Assert.Equal(NetworkWishes.ReceiveHash, daemon.Wishes);
+    }
+
+    [Fact]
+    public void Says_in_words_what_hashes_are_of()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new(new ChattyWire([[1, 2, 3], [1, 2, 3]], hashed: true));
+        daemon.Info = daemon.Info with { Able = NetworkWishes.ReceiveHash };
+        Assert.Equal(0, machine.Run("net", "receive", "net0", "--hash", "--count", "2", "--seconds", "30", "--socket", daemon.Socket));
+        Assert.EndsWith("; hashes of Ipv4: 2", machine.Lines[^1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Hashes_of_a_nic_that_tells_none_are_refused_with_what_would()
+    {
+        using FakeMachine machine = new();
+        using FakeDaemon daemon = new();
+        Assert.Equal(1, machine.Run("net", "receive", "net0", "--hash", "--socket", daemon.Socket));
+        Assert.Equal("xinim: net0 tells no hashes; a virtio NIC does that offers VIRTIO_NET_F_HASH_REPORT (QEMU: hash=on)", machine.ErrorLine);
+    }
+
+    [Fact]
     public void A_line_of_the_dump_names_the_pair_of_queues()
     {
         using FakeMachine machine = new();
@@ -146,7 +178,7 @@ public sealed class ClientCommandTests
         Assert.Equal(0, machine.Run("net", "receive", "net0", "--seconds", "0.02", "--verify", "--promiscuous", "--json", "--socket", daemon.Socket));
         JsonElement sum = JsonDocument.Parse(machine.Output.ToString()).RootElement;
         Assert.Equal((0, 0), (sum.GetProperty("frames").GetInt32(), sum.GetProperty("verification").GetProperty("stamped").GetInt32()));
-        Assert.Equal(Ipc.Protocols.NetworkFilterFlags.Promiscuous, daemon.Filters!.Value.Flags);
+        Assert.Equal(NetworkFilterFlags.Promiscuous, daemon.Filters!.Value.Flags);
         Assert.Equal("02:58:49:4e:49:4d", daemon.Filters.Value.Unicast[0].ToString());
     }
 
@@ -171,7 +203,8 @@ public sealed class ClientCommandTests
     }
 
     /// <summary>Delivers frames as soon as there is room for them, to one pair of queues after the other.</summary>
-    private sealed class ChattyWire(IEnumerable<byte[]> frames) : Wire
+    /// <param name="hashed">Each frame's first byte says what its hash is of.</param>
+    private sealed class ChattyWire(IEnumerable<byte[]> frames, bool hashed = false) : Wire
     {
         private readonly Queue<byte[]> _frames = new(frames);
         private uint _delivered;
@@ -179,7 +212,7 @@ public sealed class ClientCommandTests
         public override bool Poll(FakeNic nic)
         {
             bool moved = base.Poll(nic);
-            for (; _delivered % nic.Shape.Pairs == nic.Pair && _frames.TryPeek(out byte[]? frame) && nic.Deliver(frame); _delivered++) _frames.Dequeue();
+            for (; _delivered % nic.Shape.Pairs == nic.Pair && _frames.TryPeek(out byte[]? frame) && nic.Deliver(frame, hashed ? (7, (HashKind)frame[0]) : null); _delivered++) _frames.Dequeue();
             return moved;
         }
     }

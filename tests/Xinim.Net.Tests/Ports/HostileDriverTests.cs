@@ -37,6 +37,26 @@ public sealed class HostileDriverTests
     }
 
     [Theory]
+    [InlineData(HashKind.UdpIpv6Ex, HashKind.UdpIpv6Ex)]
+    [InlineData(HashKind.UdpIpv6Ex + 1, HashKind.None)]
+    [InlineData((HashKind)255, HashKind.None)]
+    public void Tells_hashes_unasked_and_of_what_does_not_exist(HashKind said, HashKind believed)
+    {
+        using PortFixture fixture = new();
+        fixture.Nic.Take();
+        fixture.Nic.Deliver([1], (0x1234_5678, said));
+        Assert.Equal(1u, fixture.Port.Receive(_into));
+        Assert.Equal(new FrameHash(0x1234_5678, believed), fixture.Port.HashOf(_into[0]));
+        fixture.Port.Recycle(_into[0].Slot);
+        fixture.Nic.Take();
+        while (fixture.Nic.Deliver([2])) { }
+
+        uint count = fixture.Port.Receive(_into);
+        Assert.NotEqual(0u, count);
+        Assert.All(_into[..(int)count], plain => Assert.Equal(default, fixture.Port.HashOf(plain)));
+    }
+
+    [Theory]
     [InlineData(257u)]
     [InlineData(uint.MaxValue)]
     public void Returns_more_bytes_than_the_buffer_has(uint length)

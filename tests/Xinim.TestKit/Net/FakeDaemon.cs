@@ -86,6 +86,9 @@ public sealed class FakeDaemon : IDisposable
     /// <summary>As last set by the client.</summary>
     public NetworkFilters? Filters { get; private set; }
 
+    /// <summary>What the client asked for when it opened the NIC.</summary>
+    public NetworkWishes Wishes { get; private set; }
+
     /// <summary>What the client reported of its driver, with the generation that it meant.</summary>
     public IReadOnlyList<(uint Generation, string Reason)> DriverReports
     {
@@ -246,6 +249,7 @@ public sealed class FakeDaemon : IDisposable
         }
 
         _holder = channel;
+        Wishes = wish.Wishes;
         _tx = SharedRegion.Create("fake-tx", (long)wish.TxPoolBytes, PageChoice.Ordinary);
         _rx = SharedRegion.Create("fake-rx", (long)wish.RxPoolBytes, PageChoice.Ordinary);
         _opened = new OpenedNetworkMessage

@@ -83,7 +83,8 @@ public sealed class FakeNic
     }
 
     /// <summary>Delivers a frame, over several buffers where one is too small; without a buffer it is lost, as on any NIC.</summary>
-    public bool Deliver(ReadOnlySpan<byte> frame)
+    /// <param name="hash">Comes with the last buffer.</param>
+    public bool Deliver(ReadOnlySpan<byte> frame, (uint Value, HashKind Kind)? hash = null)
     {
         while (Free.TryDequeue(out NetBuffer buffer))
         {
@@ -92,6 +93,12 @@ public sealed class FakeNic
             frame = frame[part..];
             buffer.Length = (uint)part;
             buffer.Flags = frame.Length == 0 ? NetFlags.None : NetFlags.More;
+            if (frame.Length == 0 && hash is { } told)
+            {
+                buffer.Flags = NetFlags.Hash;
+                (buffer.Hash, buffer.HashKind) = told;
+            }
+
             Put(Rings.Received, buffer);
             if (frame.Length != 0) continue;
             Rings.Client.Ring();
